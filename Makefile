@@ -1,0 +1,34 @@
+.PHONY: setup demo test lint types check bench clean
+PY := .venv/bin/python
+export UV_COMPILE_BYTECODE := 1
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+
+setup: .venv/.ok
+
+# uv is faster than pip; plain pip is the way out where uv cannot be had.
+.venv/.ok: pyproject.toml constraints.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -q --disable-pip-version-check uv \
+	  && VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install -q -c constraints.txt -e '.[dev]' \
+	  || .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	.venv/bin/modest demo
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	.venv/bin/ruff check modest tests benchmarks
+
+types: setup
+	.venv/bin/mypy
+
+check: lint types test
+
+bench: setup
+	$(PY) -m benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info
