@@ -1,0 +1,1 @@
+"""Tables of items: reading them in, the pool folder, presence, splits, keys and batches. Nothing here imports torch."""
