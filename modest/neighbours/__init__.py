@@ -1,0 +1,27 @@
+"""The array engines, each written once: unit rows in tiles, nearest, top-k, k-means, farthest-first, greedy coverage.
+
+The only room that knows tiles, bf16, devices and memory-mapped views.
+"""
+
+from modest.neighbours.coverage import greedy_coverage
+from modest.neighbours.device import decide, fast_bfloat16
+from modest.neighbours.farthest import farthest_first
+from modest.neighbours.kmeans import kmeans, nearest_members
+from modest.neighbours.nearest import match, nearest, top_k
+from modest.neighbours.rows import Block, Rows
+from modest.neighbours.softmax import log_sum_exp
+
+__all__ = [
+    "Block",
+    "Rows",
+    "decide",
+    "farthest_first",
+    "fast_bfloat16",
+    "greedy_coverage",
+    "kmeans",
+    "log_sum_exp",
+    "match",
+    "nearest",
+    "nearest_members",
+    "top_k",
+]

@@ -1,0 +1,114 @@
+"""Nearest of a few parameters for every row, the k most similar rows for every parameter, and their matching.
+
+Similarity of row i to parameter j is the mean cosine over the modalities row i has, w_i x_i . u_j with w_i = 1 / |p_i|
+and u_j (D,) unit halves side by side. Cost n B D multiplications; memory one tile of rows x B.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modest.neighbours.rows import Block, Rows
+from modest.types import Bool, Int
+
+# bf16 keeps eight bits: inputs and the stored result are each off by at most 2^-9 of their size, and the errors of
+# the inputs average out over the sum; two similarities nearer than this are told apart in full precision
+NEAR_TIE = 2.0**-8
+
+
+def _similarity(block: Block, weight: Tensor, u: Tensor) -> Tensor:
+    return (block.x @ u.T) * weight[:, None]
+
+
+def _length(rows: Rows, columns: int) -> int:
+    """Rows per tile when each row also needs ``columns`` similarities, held a few times over."""
+    return int(max(1, min(rows.tile, rows.memory // 8 // (columns * 16))))
+
+
+def nearest(rows: Rows, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Index (n,) of the most similar parameter of every row and that similarity (n,), lowest index on ties.
+
+    u is (B, D). With fast bf16 the tiles are multiplied in bf16 and rows whose two best are nearer than 2^-8 are
+    computed again in full precision; the similarity returned is always in full precision.
+    """
+    index = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
+    value = torch.empty(len(rows), dtype=rows.dtype, device=rows.device)
+    low = u.to(torch.bfloat16).T if rows.fast else None
+    for start, block in rows.tiles(_length(rows, len(u))):
+        stop = start + len(block)
+        weight = rows.weight[start:stop]
+        if low is None:
+            value[start:stop], index[start:stop] = _similarity(block, weight, u).max(dim=1)
+            continue
+        rough = rows.half(start, block) @ low
+        best, at = rough.max(dim=1)
+        if len(u) > 1:
+            rough.scatter_(1, at[:, None], -torch.inf)
+            close = (best.float() - rough.amax(dim=1).float()) * weight < NEAR_TIE
+            at[close] = (block.x[close] @ u.T).argmax(dim=1)
+        index[start:stop] = at
+        value[start:stop] = (block.x * u[at]).sum(dim=1) * weight
+    return index, value
+
+
+def top_k(rows: Rows, u: Tensor, k: int, free: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The k most similar free rows of every parameter: similarities (B, k) descending and rows (B, k).
+
+    Computed in full precision and ordered by similarities summed in float64, so that tiles do not matter; equal ones
+    by lowest row. Entries beyond the free rows are -inf.
+    """
+    best = torch.full((len(u), k), -torch.inf, dtype=rows.dtype, device=rows.device)
+    at = torch.zeros((len(u), k), dtype=torch.int64, device=rows.device)
+    for start, block in rows.tiles(_length(rows, len(u))):
+        stop = start + len(block)
+        similarity = _similarity(block, rows.weight[start:stop], u).T.contiguous()
+        if free is not None:
+            similarity[:, ~free[start:stop]] = -torch.inf
+        values, found = similarity.topk(min(k, len(block)), dim=1)
+        values, found = torch.cat([best, values], 1), torch.cat([at, found + start], 1)
+        best, kept = values.topk(k, dim=1)
+        at = found.gather(1, kept)
+    for j in range(len(u)):
+        block = rows.take(at[j])
+        exact = (block.x.double() * u[j].double()).sum(1) * rows.weight[at[j]].double()
+        exact[torch.isneginf(best[j])] = -torch.inf
+        order = np.lexsort((at[j].cpu().numpy(), -exact.cpu().numpy()))
+        best[j], at[j] = exact[order].to(rows.dtype), at[j][order]
+    return best, at
+
+
+def match(rows: Rows, u: Tensor, free: Bool, shortlist: int = 16) -> tuple[Int, Int]:
+    """Give every parameter, in order, the most similar free row that no earlier one took.
+
+    Returns the matched rows (B,) and the most similar free rows before duplicates are resolved (B,). The shortlist
+    only saves work: where all of it is gone, or more rows than it holds may tie, that parameter is compared with
+    every row.
+    """
+    open_rows = torch.as_tensor(free, device=rows.device).clone()
+    values, at = top_k(rows, u, min(shortlist, len(rows)), open_rows)
+    picked = np.empty(len(u), dtype=np.int64)
+    first = at[:, 0].cpu().numpy()
+    for j in range(len(u)):
+        usable = open_rows[at[j]] & ~torch.isneginf(values[j])
+        place = int(usable.to(torch.int8).argmax()) if bool(usable.any()) else -1
+        if place < 0 or (at.shape[1] < len(rows) and float(values[j, place]) <= float(values[j, -1])):
+            picked[j] = _best_of_all(rows, u[j], open_rows)
+        else:
+            picked[j] = int(at[j, place])
+        open_rows[picked[j]] = False
+    return picked, first
+
+
+def _best_of_all(rows: Rows, u: Tensor, free: Tensor) -> int:
+    """Most similar free row to one parameter, lowest row on ties, summed in float64."""
+    best, at = -np.inf, -1
+    for start, block in rows.tiles():
+        stop = start + len(block)
+        exact = (block.x.double() * u.double()).sum(1) * rows.weight[start:stop].double()
+        exact[~free[start:stop]] = -torch.inf
+        top = float(exact.max())
+        if top > best:
+            best, at = top, start + int((exact == top).to(torch.int8).argmax())
+    return at
