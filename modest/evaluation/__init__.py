@@ -1,0 +1,23 @@
+"""Pure functions on arrays that say how good something is, and how sure we are of it."""
+
+from modest.evaluation.balance import ClassBalance, class_balance
+from modest.evaluation.curves import Curve, Difference, compare, curve, resamples, tied_with_best
+from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
+
+__all__ = [
+    "METRICS",
+    "ClassBalance",
+    "Curve",
+    "Difference",
+    "accuracy",
+    "class_balance",
+    "compare",
+    "curve",
+    "macro_accuracy",
+    "recalls",
+    "resamples",
+    "scores",
+    "summary",
+    "tied_with_best",
+    "weighted_f1",
+]
