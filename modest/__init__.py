@@ -1,6 +1,6 @@
 """modest: multimodal learning on a modest budget.
 
-Choose what to label, train a classifier that tolerates missing modalities, and see an honest curve of what it was worth.
+Choose what to label, train a classifier that tolerates missing modalities, and see an honest curve of what it bought.
 Public names are resolved on first use, so that ``import modest`` is quick and does not import torch.
 """
 

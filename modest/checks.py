@@ -1,4 +1,4 @@
-"""Checks of shapes, budgets and masks in constant time; each error is one sentence that names the argument and the mend."""
+"""Checks of shapes, budgets and masks in constant time; each error is one sentence with the argument and the mend."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def budget_items(budget: int | float, n: int, free: int) -> int:
         If it is not positive, a share above 1, or more than the ``free`` rows.
     """
     if isinstance(budget, bool) or not isinstance(budget, (int, float, np.integer, np.floating)):
-        raise TypeError(f"budget is {type(budget).__name__}; give an int (items) or a float in (0, 1] (share of the pool).")
+        raise TypeError(f"budget is {type(budget).__name__}; give an int (items) or a float in (0, 1] (a share).")
     if isinstance(budget, (float, np.floating)):
         if not math.isfinite(budget) or not 0 < budget <= 1:
             raise ValueError(f"budget={budget} is not a share in (0, 1]; give an int to count items.")

@@ -65,7 +65,7 @@ class Views:
         self.present: Bool | None = None if present is None else np.asarray(present, dtype=bool)
         if self.present is not None and self.present.shape != (self._n, len(self.arrays)):
             raise ValueError(
-                f"present has shape {self.present.shape}; it must be (items, modalities) = {(self._n, len(self.arrays))}."
+                f"present has shape {self.present.shape}; it must be (items, modalities): {(self._n, len(arrays))}."
             )
         self._ids: Ids | None = None if ids is None else np.asarray(ids, dtype=np.str_)
         if self._ids is not None and self._ids.shape != (self._n,):

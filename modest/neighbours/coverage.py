@@ -30,7 +30,7 @@ def _gains(candidates: Block, targets: Block, best: Tensor, weights: Tensor, ker
     parts = []
     for start in range(0, len(candidates), tile):
         similarity = kernel(squared_distances(candidates[slice(start, start + tile)], targets))
-        parts.append(((similarity - best).clamp_min_(0.0).double() @ weights))
+        parts.append((similarity - best).clamp_min_(0.0).double() @ weights)
     return torch.cat(parts)
 
 
@@ -93,6 +93,8 @@ def _next(
     fresh = torch.zeros_like(open_rows)
     while True:
         value = torch.where(open_rows, bound, -torch.inf)
+        if float(value.max()) <= slack:  # nothing is left to gain: the lowest open row
+            return int(open_rows.to(torch.int8).argmax())
         top = torch.where(fresh, value, -torch.inf).max()
         stale = open_rows & ~fresh & (value >= top - slack)
         if not bool(stale.any()):

@@ -73,7 +73,7 @@ def _faiss(x: Tensor, k: int, seed: int, init: Tensor | None, rounds: int, resta
 
 
 def _squares(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    return torch.stack([part.square().sum(1) for part in x.split(list(dims), dim=1)], dim=1)
+    return torch.stack([part.square().sum(1) for part in torch.split(x, list(dims), dim=1)], dim=1)
 
 
 def _plus_plus(data: Block, k: int, rng: np.random.Generator) -> Tensor:

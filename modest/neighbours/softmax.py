@@ -1,6 +1,8 @@
 """Log-sum-exp of every row of one block against another, with its gradients, a tile at a time.
 
-    L_j = log sum_k exp(scale x_j . y_k),   dL_j/dx_j = scale sum_k p_jk y_k,   d(sum_j w_j L_j)/dy_k = scale sum_j w_j p_jk x_j
+    L_j = log sum_k exp(scale x_j . y_k)
+    dL_j/dx_j = scale sum_k p_jk y_k
+    d(sum_j w_j L_j)/dy_k = scale sum_j w_j p_jk x_j
 
 with p_j the softmax of the row. The one primitive behind repulsion and alignment of the parametric selectors.
 Cost two (three with the second gradient) products of B x B x D; memory one tile of rows x B.
