@@ -1,0 +1,77 @@
+r"""Concatenation: one linear head over all modalities' features side by side, trained jointly. The usual baseline.
+
+Symbols: f_m features (n, s), W = [W_1 ... W_M] (C, M s), b (C,), r_im = 1 if modality m is present in row i.
+
+Equation: z_i = sum_m r_im W_m f_m(x_i) + b; loss = mean_i CE(z_i, y_i).
+
+An absent modality is a zero feature: nothing is computed for it and no gradient flows to its encoder or its slice W_m.
+A modality's own logits are its slice with its part of the bias, W_m f_m + b / M. There are no fusion weights to learn;
+``weights`` reports equal shares among the modalities that speak. Cost: one pass per modality and row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from modest.learning.fusion import mean_fusion
+from modest.learning.towers import Towers, linear
+from modest.training.task import Batch, Logits, Task
+
+__all__ = ["Concat", "Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Concat has no options of its own."""
+
+
+class Concat:
+    """The recipe; see the module."""
+
+    name = "concat"
+
+    def __init__(
+        self, towers: Towers, names: Sequence[str], classes: int, generator: torch.Generator, options: Options
+    ) -> None:
+        self.towers = towers
+        self.head = linear(towers.width * len(towers), classes, generator, towers.shift[0].dtype)
+        self.net: nn.Module = nn.ModuleDict({"towers": towers, "head": self.head})
+
+    def stages(self) -> list[Task]:
+        """One stage: the recipe itself."""
+        return [self]
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """One group: everything."""
+        return {"all": self.net}
+
+    def _features(self, batch: Batch) -> list[Tensor]:
+        """(n, s) per modality, zero where it does not speak."""
+        blocks = []
+        for m in range(len(self.towers)):
+            features, rows = self.towers.features(batch, m)
+            block = features.new_zeros(len(batch), self.towers.width)
+            block[rows] = features
+            blocks.append(block)
+        return blocks
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """One turn: the joint loss."""
+        yield "all", cross_entropy(self.head(torch.cat(self._features(batch), dim=1)), batch.labels)
+
+    def before_step(self, group: str) -> None:
+        """Leave the gradients alone."""
+
+    def logits(self, batch: Batch) -> Logits:
+        """Joint logits; each modality's own are its slice of the head with bias / M."""
+        blocks = self._features(batch)
+        active = self.towers.active(batch)
+        slices = self.head.weight.reshape(-1, len(blocks), self.towers.width)
+        parts = torch.einsum("mns,cms->mnc", torch.stack(blocks), slices)
+        own = (parts + self.head.bias / len(blocks)) * active.T[:, :, None]
+        return Logits(parts.sum(dim=0) + self.head.bias, own, mean_fusion(own, active)[1])

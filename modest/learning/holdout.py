@@ -1,0 +1,111 @@
+"""Which rows validate: carved from the training rows, marked by a mask, or a table of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from modest.data.splits import carve
+from modest.learning.inputs import align, encode_labels, is_pool, statistics, table, whole
+from modest.learning.towers import Towers
+from modest.types import Bool, Int, Views
+
+__all__ = ["SHARE", "Labelled", "prepare", "split", "standardise", "training_rows"]
+
+SHARE = 0.15
+_ROWS_PER_CLASS = 20
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """``rows`` of ``views`` that take part; ``present`` (n, M), ``y`` (n,) in its frame, -1 = class not in training."""
+
+    views: Views
+    present: Bool
+    y: Int
+    rows: Int
+
+
+def prepare(X: Any, y: Any, validation: Any, groups: Any, seed: int) -> tuple[Labelled, Labelled, Any]:
+    """Training rows, validation rows (maybe none), and the sorted classes; see MultimodalClassifier.run.
+
+    A validation table of its own may hold labels of classes unseen in training; they count as wrong.
+    """
+    views, labels, held = training_rows(X, y)
+    classes, numbers = encode_labels(labels, len(views))
+    present = whole(views)
+    own = isinstance(validation, tuple)
+    rule = False if own else held if validation is None and held is not None else validation
+    out = split(numbers, views.ids, rule, groups, seed)
+    train = Labelled(views, present, numbers, np.flatnonzero(~out))
+    if not own:
+        return train, Labelled(views, present, numbers, np.flatnonzero(out)), classes
+    if len(validation) != 2:
+        raise ValueError(f"validation is a tuple of {len(validation)}; give the pair (X, y).")
+    other = align(table(validation[0]), {name: width for name, (_, width) in views.shape.items()})
+    _, numbers = encode_labels(validation[1], len(other), classes, "validation y")
+    return train, Labelled(other, whole(other, "validation X"), numbers, np.arange(len(other))), classes
+
+
+def standardise(towers: Towers, data: Labelled) -> None:
+    """Set mean and deviation of each tower's input from the present training rows."""
+    for m, array in enumerate(data.views.arrays.values()):
+        mean, deviation = statistics(array, data.rows[data.present[data.rows, m]])
+        towers.standardise(m, torch.from_numpy(mean), torch.from_numpy(deviation))
+
+
+def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:
+    """Views, labels and, for a Pool with labelled rows of split ``val``, the mask of those (else None).
+
+    A Pool gives its labelled rows of splits ``train`` and ``val``; ``y`` may replace its labels (None = unknown).
+
+    Raises
+    ------
+    ValueError
+        If labels are missing.
+    """
+    if not is_pool(X):
+        if y is None:
+            raise ValueError("y is missing; give one label per row of X (only a Pool brings its own).")
+        return table(X), y, None
+    labels = np.asarray(X.labels if y is None else y, dtype=object)
+    split_of = np.asarray(X.split)
+    if labels.shape != split_of.shape:
+        raise ValueError(f"y has shape {labels.shape}; it must hold one label per row of the pool, {split_of.shape}.")
+    has = np.array([label is not None and label == label for label in labels], dtype=bool)
+    rows = np.flatnonzero(has & np.isin(split_of, ("train", "val")))
+    if not (split_of[rows] == "train").any():
+        raise ValueError("X, the pool, has no labelled training row; add labels, or ingest a label column.")
+    held = split_of[rows] == "val"
+    return table(X)[rows], labels[rows], held if held.any() else None
+
+
+def split(y: Int, ids: Any, validation: Any, groups: Any, seed: int) -> Bool:
+    """(n,) bool of held-out rows by the rule of ``validation``: None, False, a share, or a mask.
+
+    None carves 15 % by class (whole groups where there are groups), or nothing below 20 rows a class on average.
+
+    Raises
+    ------
+    ValueError
+        If the mask has the wrong length or leaves no training row.
+    """
+    n = len(y)
+    if validation is None:
+        validation = SHARE if n >= _ROWS_PER_CLASS * len(np.unique(y)) else False
+    if validation is False:
+        return np.zeros(n, dtype=bool)
+    if isinstance(validation, (float, np.floating)):
+        return carve(y, float(validation), seed, groups, ids)
+    mask = np.asarray(validation)
+    if mask.dtype != bool or mask.shape != (n,):
+        raise ValueError(
+            f"validation is {mask.dtype} of shape {mask.shape}; give None, False, a share in (0, 1), a boolean mask "
+            f"({n},) or a pair (X, y)."
+        )
+    if mask.all():
+        raise ValueError("validation marks every row, so none is left to train on; unmark some.")
+    return mask

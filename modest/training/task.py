@@ -1,0 +1,80 @@
+"""What the one loop asks of whatever it trains: a batch in, turns out, gradients edited before the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of the table, on the device.
+
+    ``x``: one (n, d_m) tensor per modality, absent rows hold zeros; ``present`` (n, M) bool; ``y`` (n,) int64 class
+    numbers or None; ``index`` of ``count`` batches of this ``epoch``, all from 0.
+    """
+
+    x: tuple[Tensor, ...]
+    present: Tensor
+    y: Tensor | None = None
+    index: int = 0
+    count: int = 1
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.present)
+
+    @property
+    def labels(self) -> Tensor:
+        """``y`` of a training batch.
+
+        Raises
+        ------
+        ValueError
+            If the batch carries no labels.
+        """
+        if self.y is None:
+            raise ValueError("batch has no labels y; losses need them, logits(batch) does not.")
+        return self.y
+
+
+class Logits(NamedTuple):
+    """``fused`` (n, C); ``modality`` (M, n, C), zero where nothing was computed; ``weights`` (n, M) of the fusion."""
+
+    fused: Tensor
+    modality: Tensor
+    weights: Tensor
+
+
+class Task(Protocol):
+    """A stage of training.
+
+    ``name`` stands in the Records; ``net`` holds all parameters and buffers (it is what is saved, moved and restored).
+    """
+
+    name: str
+    net: nn.Module
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Parameter groups by name; a module may belong to several groups (a shared head does)."""
+        ...
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Yield (group, scalar loss) in order.
+
+        A generator: the loss of turn k + 1 is computed after the step of turn k, and what follows a ``yield`` runs
+        right after that step. A turn whose modality is wholly absent from the batch is not yielded.
+        """
+        ...
+
+    def before_step(self, group: str) -> None:
+        """Edit the gradients of ``group`` in place, between the backward pass and the step."""
+        ...
+
+    def logits(self, batch: Batch) -> Logits:
+        """Predictions; nothing is changed."""
+        ...
