@@ -1,0 +1,139 @@
+"""One cell of a bench: a seed's subsample and mask, a choice from it, a learner fitted on it, its scores."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from modest.bench.probe import Probe, Standard
+from modest.bench.protocol import PROBE, Protocol
+from modest.bench.sets import Ground
+from modest.bench.store import Store
+from modest.classifier import MultimodalClassifier
+from modest.data.files import rows_hash
+from modest.data.keys import uniform
+from modest.data.presence import missing_mask, observed
+from modest.data.splits import split_hash, subsample
+from modest.evaluation import METRICS, scores
+from modest.selection import select
+from modest.types import Bool, Float, Ids, Int, Views
+
+
+@dataclass(frozen=True)
+class Task:
+    """One choice and the cells that learn from it: the unit of work."""
+
+    set: str
+    missing: float
+    seed: int
+    method: str
+    items: int
+
+    @property
+    def key(self) -> str:
+        """Name of its files; a cell's adds the learner."""
+        return f"{self.set}~missing-{self.missing:g}~seed-{self.seed}~{self.method}~{self.items}"
+
+
+class Arena:
+    """What the cells of one (set, missing rate, seed) share: subsample, mask, and the views under it.
+
+    ``rows`` (k,) are the subsample, in the frame of the whole set; ``present`` (n, M) what is left after the mask.
+    """
+
+    def __init__(self, ground: Ground, protocol: Protocol, missing: float, seed: int) -> None:
+        self.ground, self.protocol, self.seed = ground, protocol, seed
+        ids = ground.views.ids
+        self.rows: Int = ground.pool[subsample(len(ground.pool), protocol.subsample, seed, ids[ground.pool].tolist())]
+        self.present = thinned(observed(ground.views), missing, seed, ids)
+        self.mask_hash = split_hash(ids, self.present)
+        self.table = Views(ground.views.arrays, None if self.present.all() else self.present, ids)
+        self.pool = self.table[self.rows]
+        self.test = self.table[ground.test]
+
+    @cached_property
+    def standard(self) -> Standard:
+        """Statistics of the unlabelled subsample, for the probe."""
+        return Standard.of(self.pool)
+
+    def choose(self, method: str, items: int) -> Int:
+        """Rows (frame of the whole set) that a method buys; all of the subsample needs no method."""
+        if items >= len(self.rows):
+            return self.rows
+        knobs = self.protocol.knobs.get(method, {})
+        return self.rows[select(self.pool, items, method, self.seed, **knobs).rows]
+
+    def score(self, learner: str, bought: Int) -> dict[str, Any]:
+        """Metrics on the test rows of a learner fitted on the bought rows, fused and per modality."""
+        y, truth = self.ground.labels[bought].astype(np.str_), self.ground.labels[self.ground.test].astype(np.str_)
+        classes, fused, own = self._answer(learner, bought, y)
+        result = scores(truth, fused, own, classes, self.table.names)
+        flat = {name: result["fused"][name] for name in (*METRICS, "rows")}
+        flat["classes_bought"] = len(set(y.tolist()))
+        for modality, values in result["modality"].items():
+            flat |= {f"{modality}:{name}": values[name] for name in (*METRICS, "rows")}
+        return {name: None if value != value else value for name, value in flat.items()}
+
+    def _answer(self, learner: str, bought: Int, y: Ids) -> tuple[Ids, Float, Float]:
+        """Classes (C,), fused (n, C) and own (M, n, C) probabilities for the test rows."""
+        if learner == PROBE or len(set(y.tolist())) == 1:  # a recipe needs two classes; the probe answers the one
+            probe = Probe(self.standard, self.protocol.c).fit(self.table[bought], y)
+            return (probe.classes_, *probe.predict(self.test))
+        arguments = {"method": learner, "random_state": self.seed, **self.protocol.classifier}
+        clf = MultimodalClassifier(**arguments).fit(self.table[bought], y, *self._validation(bought))
+        return np.asarray(clf.classes_), clf.predict_proba(self.test), clf.modality_proba(self.test)
+
+    def _validation(self, bought: Int) -> tuple[Any, Any]:
+        """(validation, groups) of a recipe: none under a budget; with all labels the validation rows, or a carve."""
+        if len(bought) < len(self.rows):
+            return False, None
+        val = self.ground.val
+        if len(val):
+            return (self.table[val], self.ground.labels[val].astype(np.str_)), None
+        return None, None if self.ground.groups is None else self.ground.groups[bought]
+
+
+def thinned(own: Bool, rate: float, seed: int, ids: Ids) -> Bool:
+    """(n, M) presence after a share ``rate`` of all cells is taken away on top of what was absent already.
+
+    A row that would be left with nothing keeps one of the modalities it had, drawn by (seed, id); so in a set that
+    lacks cells of its own, slightly fewer than ``rate`` of the present ones go.
+    """
+    left = own & missing_mask(len(own), own.shape[1], rate, seed, ids.tolist())
+    empty = np.flatnonzero(~left.any(axis=1) & own.any(axis=1))
+    if len(empty):
+        draws = np.stack([uniform(ids[empty], seed, f"keep/{m}") for m in range(own.shape[1])], axis=1)
+        left[empty, np.where(own[empty], draws, -1.0).argmax(axis=1)] = True
+    return left
+
+
+def work(store: Store, arena: Arena, task: Task) -> list[dict[str, Any]]:
+    """Run the unfinished cells of a task, writing each as it ends; return their rows."""
+    position = {name: row for row, name in enumerate(arena.table.ids.tolist())}
+    rows = []
+    for learner in arena.protocol.learners:
+        key = f"{task.key}~{learner}"
+        if store.has("cells", key):
+            continue
+        if store.has("choices", task.key):
+            bought = np.array([position[name] for name in store.read("choices", task.key)["ids"]], dtype=np.int64)
+        else:
+            begin = time.perf_counter()
+            bought = arena.choose(task.method, task.items)
+            store.write("timings", task.key, {"seconds": time.perf_counter() - begin})
+            store.write("choices", task.key, {"ids": arena.table.ids[bought].tolist()})
+        begin = time.perf_counter()
+        row = {
+            **{"set": task.set, "missing": task.missing, "learner": learner, "method": task.method},
+            **{"items": task.items, "seed": task.seed},
+            **arena.score(learner, bought),
+            **{"choice": rows_hash(arena.table.ids[bought]), "mask": arena.mask_hash},
+        }
+        store.write("timings", key, {"seconds": time.perf_counter() - begin})
+        store.write("cells", key, row)
+        rows.append(row)
+    return rows

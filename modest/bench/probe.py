@@ -1,0 +1,102 @@
+"""The linear probe: what a plain linear classifier makes of the bought labels, fused and per modality.
+
+Features of modality m: (x - mean) / deviation, over the rows of the unlabelled pool that have m; an absent half is the
+mean, which is 0 after standardising. Where the pool lacks m somewhere, a 0/1 column says whether it is there. The fused
+probe sees all modalities side by side, the modality's own probe only its columns and only rows that have it. Each is
+scikit-learn's multinomial logistic regression with a fixed C (small C: strong regularisation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from modest.data.presence import dense, observed
+from modest.types import Bool, Float, Views
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """Per modality: ``mean`` and ``deviation`` (d_m,), and whether a presence column is ``flagged``."""
+
+    mean: dict[str, Float]
+    deviation: dict[str, Float]
+    flagged: dict[str, bool]
+
+    @classmethod
+    def of(cls, views: Views) -> Standard:
+        """Statistics of the present rows of each view; deviation 1 for a constant column, mean 0 without rows."""
+        there = observed(views)
+        mean, deviation, flagged = {}, {}, {}
+        for m, (name, array) in enumerate(views.arrays.items()):
+            rows = _numbers(array)[there[:, m]]
+            mean[name] = rows.mean(axis=0) if len(rows) else np.zeros(array.shape[1])
+            spread = rows.std(axis=0) if len(rows) else np.ones(array.shape[1])
+            deviation[name] = np.where(spread > 1e-8 * (1 + np.abs(mean[name])), spread, 1.0)
+            flagged[name] = bool((~there[:, m]).any())
+        return cls(mean, deviation, flagged)
+
+    def features(self, views: Views) -> tuple[dict[str, Float], Bool]:
+        """(n, d_m [+ 1]) float64 features per modality, absent rows 0, and (n, M) presence."""
+        there = observed(views)
+        table = {}
+        for m, (name, array) in enumerate(views.arrays.items()):
+            x = (_numbers(array) - self.mean[name]) / self.deviation[name]
+            x[~there[:, m]] = 0.0
+            table[name] = np.column_stack([x, there[:, m]]) if self.flagged[name] else x
+        return table, there
+
+
+class Probe:
+    """Linear probe on standardised features; ``standard`` are statistics of the unlabelled pool, ``c`` is fixed.
+
+    After ``fit``: ``classes_`` (C,) sorted, ``names_`` the modalities.
+    """
+
+    def __init__(self, standard: Standard, c: float = 1.0) -> None:
+        self.standard = standard
+        self.c = c
+
+    def fit(self, views: Views, y: Any) -> Probe:
+        """Fit on (b,) labelled rows; a single class makes it answer that class always."""
+        table, there = self.standard.features(views)
+        labels = np.asarray(y).astype(np.str_)
+        self.classes_, self.names_ = np.unique(labels), views.names
+        self._fused = self._model(np.hstack(list(table.values())), labels)
+        self._own = {
+            name: self._model(x[there[:, m]], labels[there[:, m]]) if there[:, m].any() else None
+            for m, (name, x) in enumerate(table.items())
+        }
+        return self
+
+    def predict(self, views: Views) -> tuple[Float, Float]:
+        """(n, C) fused and (M, n, C) own probabilities, NaN where a modality is absent or was never bought."""
+        table, there = self.standard.features(views)
+        own = np.full((len(table), len(views), len(self.classes_)), np.nan)
+        for m, (name, x) in enumerate(table.items()):
+            model = self._own[name]
+            if model is not None and there[:, m].any():
+                own[m, there[:, m]] = self._proba(model, x[there[:, m]])
+        return self._proba(self._fused, np.hstack(list(table.values()))), own
+
+    def _model(self, x: Float, y: NDArray[np.str_]) -> LogisticRegression | str:
+        if len(set(y.tolist())) == 1:
+            return str(y[0])
+        return LogisticRegression(C=self.c, max_iter=1000).fit(x, y)
+
+    def _proba(self, model: LogisticRegression | str, x: Float) -> Float:
+        proba = np.zeros((len(x), len(self.classes_)))
+        if isinstance(model, str):
+            proba[:, np.searchsorted(self.classes_, model)] = 1.0
+        else:
+            proba[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(x)
+        return proba
+
+
+def _numbers(array: Any) -> Float:
+    """A view as float64 in memory."""
+    return np.asarray(dense(array[:]), dtype=np.float64)
