@@ -13,8 +13,8 @@ UInt = NDArray[np.uint64]
 Int = NDArray[np.int64]
 
 
-def keys(ids: Sequence[Any] | NDArray[Any], seed: int) -> UInt:
-    """One uniform 64-bit number per id, drawn by hashing (SipHash-2-4) the id under a key made from the seed.
+def keys(ids: Sequence[Any] | NDArray[Any], seed: int, stream: str = "") -> UInt:
+    """One uniform 64-bit number per id: SipHash-2-4 under a key made from the seed, then SplitMix64's finaliser.
 
     Parameters
     ----------
@@ -22,10 +22,12 @@ def keys(ids: Sequence[Any] | NDArray[Any], seed: int) -> UInt:
         Stable names; anything else is turned into a string first.
     seed : int
         Any Python integer.
+    stream : str
+        Names one of several independent draws under the same seed, e.g. one per modality.
 
     Returns
     -------
-    (n,) uint64. The number of an id depends on nothing but the id and the seed.
+    (n,) uint64. The number of an id depends on nothing but the id, the seed and the stream.
 
     Examples
     --------
@@ -35,7 +37,8 @@ def keys(ids: Sequence[Any] | NDArray[Any], seed: int) -> UInt:
     """
     from pandas.util import hash_array
 
-    secret = hashlib.blake2b(str(int(seed)).encode(), digest_size=8).hexdigest()
+    told = f"{int(seed)}/{stream}" if stream else str(int(seed))
+    secret = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
     names = np.asarray(ids)
     if names.dtype.kind not in "UO":
         names = names.astype(np.str_)
@@ -44,15 +47,15 @@ def keys(ids: Sequence[Any] | NDArray[Any], seed: int) -> UInt:
     return np.asarray(hash_array(names.astype(object), hash_key=secret, categorize=False), dtype=np.uint64)
 
 
-def uniform(ids: Sequence[Any] | NDArray[Any], seed: int) -> NDArray[np.float64]:
+def uniform(ids: Sequence[Any] | NDArray[Any], seed: int, stream: str = "") -> NDArray[np.float64]:
     """(n,) float64 in [0, 1): the top 53 bits of :func:`keys`."""
-    return (keys(ids, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (keys(ids, seed, stream) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def order(ids: Sequence[Any] | NDArray[Any], seed: int) -> Int:
+def order(ids: Sequence[Any] | NDArray[Any], seed: int, stream: str = "") -> Int:
     """(n,) int64 rows in a random order that follows the ids: shuffling the table shuffles the answer.
 
     Equal keys, which 64 bits make all but impossible, go to the lowest id.
     """
     names = np.asarray(ids).astype(np.str_)
-    return np.lexsort((names, keys(names, seed))).astype(np.int64)
+    return np.lexsort((names, keys(names, seed, stream))).astype(np.int64)
