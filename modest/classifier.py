@@ -48,12 +48,11 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     standardise : bool
         Subtract mean and divide by deviation per feature, both of the present training rows; stored in the model.
     device, options, random_state :
-        CUDA if there, when None; a dict of what one recipe alone knows (its ``Options``); the same seed, the same model.
+        CUDA if there, when None; a dict of what one recipe alone knows (its ``Options``); same seed, same model.
 
     Attributes
     ----------
-    classes_ : (C,) sorted; names_ : modalities; recipe_ : the trained recipe; history_ : list of epoch Records;
-    dynamics : per-item confidences when run with ``track_items=True``.
+    classes_ (C,) sorted; names_ of modalities; recipe_, trained; history_, Records of epochs; dynamics, see ``run``.
 
     Examples
     --------
@@ -67,9 +66,9 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self,
         *,
         method: str = "mla",
-        epochs: int = 100,
-        lr: float = 1e-3,
-        batch_size: int = 64,
+        epochs: int = 40,
+        lr: float = 2e-3,
+        batch_size: int = 32,
         weight_decay: float = 1e-2,
         optimizer: str = "adamw",
         schedule: str = "cosine",
@@ -214,7 +213,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def save(self, folder: str | PathLike[str]) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``, each atomically; read with modest.load.
 
-        An option that is a function (a schedule of alpha) matters to training only and is left out.
+        An option that is a function (alpha) matters to training only and is left out.
         """
         if not hasattr(self, "recipe_"):
             raise NotFittedError("this classifier is not trained yet; call fit(X, y) before save.")
@@ -222,20 +221,18 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         params["options"] = {k: v for k, v in (self.options or {}).items() if not callable(v)} or None
         params["hidden"] = [int(size) for size in self.hidden]
         params.pop("device")
-        classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
         config = {"kind": KIND, "format": FORMAT, "params": params, "widths": list(self.widths_.items())}
-        write_model(Path(folder), self.recipe_.net, {**config, "classes": classes})
+        config["classes"] = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
+        write_model(Path(folder), self.recipe_.net, config)
 
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
-        params = {**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device}
-        self = cls(**params)
+        self = cls(**{**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device})
         self.widths_ = dict(config["widths"])
-        self.names_ = tuple(self.widths_)
         self.classes_ = np.array(config["classes"]["values"], dtype=config["classes"]["dtype"])
         self.recipe_ = self._build(self.widths_, len(self.classes_))
         restore(self.recipe_.net, read_model(folder, config))
-        self.history_, self.dynamics = [], None
+        self.names_, self.history_, self.dynamics = tuple(self.widths_), [], None
         return self
 
 
@@ -246,8 +243,7 @@ _KINDS = {KIND: (FORMAT, MultimodalClassifier._from_config)}
 def load(folder: str | PathLike[str], device: str | None = None) -> MultimodalClassifier:
     """Read a saved model.
 
-    FileNotFoundError if the folder or a file in it is missing; ValueError if the kind is unknown, the format newer than
-    this version reads, or the files are damaged.
+    FileNotFoundError if a file is missing; ValueError if the kind is unknown, the format newer, or a file is damaged.
     """
     path = Path(folder)
     config = read_config(path, {kind: newest for kind, (newest, _) in _KINDS.items()})

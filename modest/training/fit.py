@@ -129,7 +129,10 @@ def _epoch(
         rate = plan.lr * SCHEDULES[plan.schedule]((epoch + batch.index / batch.count) / plan.epochs)
         for parameters in optimizer.param_groups:
             parameters["lr"] = rate
+        told: Record | None = None
         for group, loss in task.turns(batch):
+            if told is not None:  # only now has the task done what follows its yield
+                yield told
             step += 1
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -144,5 +147,7 @@ def _epoch(
                     parameter.grad = None
             task.before_step(group)
             optimizer.step()
-            yield Record(task.name, epoch, step, {"turn": group, "loss": value, "lr": rate})
+            told = Record(task.name, epoch, step, {"turn": group, "loss": value, "lr": rate})
+        if told is not None:
+            yield told
     task.net.eval()
