@@ -67,7 +67,7 @@ def grid(
     """Readable table: one row per competitor (``across``), one column per value of ``along``.
 
     A cell reads ``mean [low, high]`` in percent; ``*`` marks the best of its column and those tied with it. What is
-    constant over the results is left out, what varies besides becomes more rows. ``order`` lists competitors to put first.
+    constant over the results is left out, what varies besides becomes more rows. ``order``: competitors to put first.
     """
     summary = summarise(frame, metric).merge(best(frame, across, metric), how="left")
     summary["cell"] = [

@@ -1,0 +1,78 @@
+"""modest bench: methods x budgets x seeds on a pool whose labels are known, resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from modest.cli import output
+
+
+def command(
+    pool: Path = typer.Argument(..., help="Folder of the pool; its labels must be known."),
+    methods: str = typer.Option("random,kcenter,kmeans,activeft,mmcsal,maxherding", help="Selections, by comma."),
+    budgets: str = typer.Option("0.01,0.02,0.05,0.1", help="Shares (0.05) or counts (200) of labels, by comma."),
+    seeds: int = typer.Option(5, help="Seeds 0, 1, ..; each redraws subsample, selection and learner."),
+    learner: str = typer.Option("probe", help="probe, or recipes (mla, late, concat), by comma."),
+    missing: str = typer.Option("0", help="Shares of modality cells to take away, by comma."),
+    subsample: float = typer.Option(0.8, help="Share of the training pool that a seed draws."),
+    epochs: int | None = typer.Option(None, help="Epochs of recipes, instead of their default."),
+    out: Path = typer.Option(Path("bench"), help="Folder of the results; run again to resume."),
+    json: bool = output.JSON,
+) -> None:
+    """Compare ways of choosing labels: accuracy against budget, with intervals over seeds.
+
+    Every finished cell is on disk at once: stop it with Ctrl-C, or let it be killed, and the same command goes on.
+
+    Example: modest bench pool/ --methods random,maxherding --budgets 0.01,0.05 --seeds 5 --out bench/
+    """
+    from modest import bench
+
+    protocol = bench.Protocol(
+        pool=pool,
+        out=out,
+        methods=_names(methods),
+        budgets=tuple(_budget(part) for part in _names(budgets)),
+        seeds=seeds,
+        subsample=subsample,
+        learner=_names(learner),
+        missing=tuple(_number(part, "missing") for part in _names(missing)),
+        classifier={} if epochs is None else {"epochs": epochs},
+    )
+    with output.progress("bench", hidden=json) as progress:
+        for record in bench.run(protocol, progress):
+            if record.stage == "plan":
+                typer.echo(told(record.values), err=True)
+    frame = bench.results(out)
+    across = "learner" if len(protocol.methods) == 1 and len(protocol.learners) > 1 else "method"
+    along = "missing" if frame["items"].nunique() == 1 and len(protocol.missing) > 1 else "items"
+    wide = bench.grid(frame, across, along, order=protocol.methods if across == "method" else protocol.learners)
+    title = "accuracy in %, mean [95 % interval over seeds], * best or tied with it"
+    payload = {"out": out, "cells": len(frame), "summary": bench.summarise(frame).to_dict("records")}
+    lines = [bench.text(wide, f"{title}; columns: {along}"), f"results in {out / 'results.csv'}"]
+    output.finish(payload, json, lines, f"modest report {out} --pool {pool}")
+
+
+def told(values: Any) -> str:
+    """One line about the plan: cells, finished ones, predicted time."""
+    cells, finished, seconds = values["cells"], values["finished"], values["seconds"]
+    return f"{cells} cells, {finished} finished; the other {cells - finished} take about {seconds:.0f} s."
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _budget(text: str) -> int | float:
+    return int(text) if text.isdigit() else _number(text, "budgets")
+
+
+def _number(text: str, argument: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"{argument} holds {text!r}, which is no number; write shares such as 0.05, by comma."
+        ) from None
