@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -84,7 +85,7 @@ def grid(
     return wide
 
 
-def text(wide: pd.DataFrame, title: str, heads: dict[object, str] | None = None) -> str:
+def text(wide: pd.DataFrame, title: str, heads: Mapping[Any, str] | None = None) -> str:
     """A :func:`grid` as lines of text; ``heads`` renames columns."""
     names = [str((heads or {}).get(name, name)) for name in wide.columns]
     cells = [names, *[[str(value) for value in row] for row in wide.itertuples(index=False)]]

@@ -22,12 +22,11 @@ def command(
 
     Example: modest demo --out modest-demo
     """
-    from modest import bench, data, report
+    from modest import bench, report
     from modest.bench.showcase import labels_protocol, missing_protocol
     from modest.data.demo import demo
     from modest.data.pool import open as open_pool
 
-    _ = data
     pool = open_pool(out / "pool") if (out / "pool" / "config.json").is_file() else demo(out / "pool")
     first, second = (
         labels_protocol(pool.path, out / "labels", seeds),
@@ -41,7 +40,7 @@ def command(
     _show(tables[0] + "\n* best of its column, or tied with it", json)
     _run("missing modalities", second, json)
     wide = bench.grid(bench.results(second.out), across="learner", along="missing", order=second.learners)
-    heads = {rate: f"{rate:.0%} missing" for rate in second.missing}
+    rates = {rate: f"{rate:.0%} missing" for rate in second.missing}
     tables.append(
         bench.text(wide, "Accuracy in % with modalities missing in training and test, mean [95 % interval]", rates)
     )

@@ -26,12 +26,11 @@ def command(
 
     from modest.classifier import load
     from modest.data import files
-    from modest.data.pool import SPLITS
     from modest.data.pool import open as open_pool
     from modest.evaluation import METRICS, scores
 
-    if split not in SPLITS:
-        raise ValueError(f"split={split!r} is unknown; use {', '.join(SPLITS)}.")
+    if split not in ("train", "val", "test"):
+        raise ValueError(f"split={split!r} is unknown; use train, val or test.")
     table = open_pool(pool)
     labels = table.labels
     known = np.array([label is not None for label in labels], dtype=bool)

@@ -128,15 +128,13 @@ def choice_map(points: NDArray[Any], rows: Any, labels: Sequence[str | None] | N
     ``points`` (n, 2) of :func:`plane`; ``rows`` (b,) chosen; ``labels`` (n,) with None = unknown.
     """
     figure, axes = _canvas(6.4, 5.2)
-    known = (
-        np.array([label is not None for label in labels]) if labels is not None else np.zeros(len(points), dtype=bool)
-    )
-    names = sorted({str(labels[row]) for row in np.flatnonzero(known)}) if labels is not None else []
+    given = [None] * len(points) if labels is None else list(labels)
+    names = sorted({str(label) for label in given if label is not None})
     tint = np.full(len(points), "#94a3b8", dtype=object)
     coloured = 1 < len(names) <= 10
-    if labels is not None and coloured:
+    if coloured:
         shade = dict(zip(names, _TEN))
-        tint[known] = [shade[str(labels[row])] for row in np.flatnonzero(known)]
+        tint[:] = [shade.get(str(label), "#94a3b8") for label in given]
         for name in names:
             axes.scatter([], [], s=22, color=shade[name], label=name)
     axes.scatter(points[:, 0], points[:, 1], s=9, c=list(tint), alpha=0.45, linewidths=0, rasterized=len(points) > 3000)
