@@ -53,7 +53,6 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Attributes
     ----------
     classes_ (C,) sorted; names_ of modalities; recipe_, trained; history_, Records of epochs; dynamics, see ``run``.
-
     Examples
     --------
     >>> X = {"a": np.eye(4).repeat(5, axis=0), "b": np.ones((20, 2))}
@@ -192,7 +191,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def predict(self, X: Any) -> Any:
         """(n,) most probable classes."""
-        return self.classes_[self._logits(X)[0].argmax(axis=1)]
+        best = self._logits(X)[0].argmax(axis=1)
+        return self.classes_[best]
 
     def modality_proba(self, X: Any) -> Float:
         """(M, n, C) probabilities of each modality on its own, NaN where it is absent."""

@@ -65,7 +65,8 @@ def command(
         "validation": kept.values.get("validation"),
     }
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
-    told = [f"trained {method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes, epoch {kept.epoch + 1} of {epochs} kept"]
+    told = [f"trained {method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]
+    told.append(f"epoch {kept.epoch + 1} of {epochs} kept")
     if metrics["validation"]:
         told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
     told.append(f"written to {folder}")

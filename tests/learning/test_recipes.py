@@ -38,7 +38,8 @@ def batch(seed=0, absent=()):
         present[:, m] = False
         present[~present.any(axis=1), (m + 1) % 3] = True
     x = [np.where(present[:, m, None], rng.normal(size=(N, d)), 0.0) for m, d in enumerate(WIDTHS)]
-    return Batch(tuple(map(torch.from_numpy, x)), torch.from_numpy(present), torch.from_numpy(rng.integers(CLASSES, size=N)))
+    y = rng.integers(CLASSES, size=N)
+    return Batch(tuple(map(torch.from_numpy, x)), torch.from_numpy(present), torch.from_numpy(y))
 
 
 def slow_logits(recipe, one, fill):
@@ -213,5 +214,5 @@ def test_options_are_checked(method):
     "options", [{"fusion": "x"}, {"project_step": "x"}, {"alpha": "x"}, {"alpha": -1.0}, {"normalize": "x"}]
 )
 def test_mla_refuses_unknown_values(options):
-    with pytest.raises(ValueError, match="unknown|not a positive"):
+    with pytest.raises(ValueError, match=r"unknown|not a positive"):
         build("mla", options)
