@@ -25,7 +25,7 @@ SAMPLES = 1024  # 0.128 s of tone
 # hertz of the rows and columns of a telephone keypad (ITU-T Q.23), and where each digit lies
 LOW, HIGH = (697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0)
 KEYPAD = {0: (3, 1), **{d: ((d - 1) // 3, (d - 1) % 3) for d in range(1, 10)}}
-LOUDNESS = (0.2, 0.8)  # amplitude of the tones beside line noise of standard deviation 1
+LOUDNESS = (0.25, 0.85)  # amplitude of the tones beside line noise of standard deviation 1
 SLIPS = (0.72, 0.24, 0.04)  # share of words with 0, 1, 2 slips
 HUM = ((50.0, 1.0), (150.0, 0.5), (250.0, 0.3))  # hertz and amplitude of the mains on the line
 MISSING = 0.15  # share of missing cells

@@ -72,10 +72,12 @@ class Pool:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Distinct known labels: in the order of the class names given at ingest, else sorted."""
+        """Distinct known labels: in the order of the class names given, else sorted (numbers as numbers)."""
         found = {label for label in self.labels if label is not None}
         given = [name for name in self.config.get("classes") or [] if name in found]
-        return (*given, *sorted(found - set(given)))
+        rest = found - set(given)
+        whole = all(label.lstrip("-").isdigit() for label in rest)
+        return (*given, *(sorted(rest, key=int) if whole else sorted(rest)))
 
     @property
     def split(self) -> NDArray[np.str_]:

@@ -1,0 +1,75 @@
+"""``modest ingest``: make a pool from a table, arrays or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from modest.cli import output
+
+
+def command(
+    source: Path = typer.Argument(..., help="Table (csv tsv jsonl parquet), .npy, .npz, zip of media, or a folder."),
+    into: Path = typer.Option(..., "--into", help="Folder of the pool to make."),
+    id: str | None = typer.Option(None, "--id", help="Column of ids; left out: 'id', or row numbers."),
+    label: str | None = typer.Option(None, "--label", help="Column of labels; left out: 'label', or none."),
+    split: str | None = typer.Option(None, "--split", help="Column of train/val/test; left out: 'split', or train."),
+    view: list[str] = typer.Option(
+        [], "--view", help="NAME to keep, or NAME=PLACE: an array, 'mfcc_*', file.npy or file.npz:key. Repeatable."
+    ),
+    column: list[str] = typer.Option([], "--column", help="Raw column to keep, NAME or NEW=OLD; left out: all."),
+    standardise: bool = typer.Option(False, "--standardise", help="Centre and scale features by the training rows."),
+    json: bool = output.JSON,
+) -> None:
+    """Read a table of items into a pool folder.
+
+    Example: modest ingest items.csv --into pool --label type --view image=features.npz:image
+    """
+    from modest.data.ingest import ingest
+
+    with output.progress("writing views", hidden=json) as progress:
+        pool = ingest(
+            source,
+            into,
+            id=id,
+            label=label,
+            split=split,
+            views=_pairs(view, "--view") or None,
+            columns=_pairs(column, "--column") or None,
+            standardise=standardise,
+            progress=progress,
+        )
+    present, labels = pool.present, pool.labels
+    absent = {name: float(1 - share) for name, share in zip(pool.names, present.mean(axis=0))}
+    known = int(sum(value is not None for value in labels))
+    payload: dict[str, Any] = {
+        "pool": str(into),
+        "items": len(pool),
+        "modalities": list(pool.names),
+        "absent": absent,
+        "classes": len(pool.classes),
+        "labelled": known,
+        "lost_files": pool.config["lost"],
+    }
+    text = [
+        f"{len(pool)} items in {into}, {len(pool.classes)} classes, {known} items labelled",
+        *(f"  {name}: {pool.views([name]).shape[name][1]} features, {absent[name]:.1%} absent" for name in pool.names),
+        *(f"  {name}: {count} files were not found" for name, count in pool.config["lost"].items()),
+    ]
+    following = f"modest select {into} --budget 0.01" if pool.names else f"modest embed {into}"
+    output.finish(payload, json, text, following)
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    """NAME or NAME=PLACE options as a mapping."""
+    pairs: dict[str, str] = {}
+    for told in given:
+        name, mark, place = told.partition("=")
+        if not name or (mark and not place):
+            raise ValueError(f"{option} {told!r} cannot be read; write NAME or NAME=PLACE.")
+        if name in pairs:
+            raise ValueError(f"{option} names {name!r} twice; name it once.")
+        pairs[name] = place or name
+    return pairs
