@@ -1,0 +1,65 @@
+"""``modest ingest`` on the command line."""
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import modest
+from modest.cli.ingest import command
+
+
+@pytest.fixture
+def ask(tmp_path):
+    app = typer.Typer()
+    app.command()(command)
+    x = np.random.default_rng(0).normal(size=(10, 3))
+    x[4] = np.nan
+    np.savez(tmp_path / "f.npz", id=np.arange(10)[::-1], sound=x, image=np.ones((10, 2)))
+    rows = [f"{i},{'ab'[i % 2]},{'test' if i > 7 else 'train'}" for i in range(10)]
+    (tmp_path / "items.csv").write_text("\n".join(["id,kind,part", *rows]))
+
+    def call(*extra):
+        options = ["--into", str(tmp_path / "pool"), "--label", "kind", "--split", "part"]
+        return CliRunner().invoke(app, [str(tmp_path / "items.csv"), *options, *extra])
+
+    call.folder = tmp_path
+    return call
+
+
+def test_it_makes_a_pool_and_names_the_next_command(ask):
+    result = ask("--view", f"audio={ask.folder / 'f.npz'}:sound", "--view", f"image={ask.folder / 'f.npz'}:image")
+    assert result.exit_code == 0, result.output
+    assert "10 items" in result.output
+    assert "audio: 3 features, 10.0% absent" in result.output
+    assert f"next: modest select {ask.folder / 'pool'} --budget 0.01" in result.output
+    pool = modest.open(ask.folder / "pool")
+    assert pool.present[:, 0].tolist() == [i != 5 for i in range(10)]  # joined by id, which runs backwards
+    assert (pool.split == "test").sum() == 2
+
+
+def test_json_and_standardise(ask):
+    result = ask("--view", f"audio={ask.folder / 'f.npz'}:sound", "--view", f"b={ask.folder / 'f.npz'}:sound", "--json")
+    assert result.exit_code != 0  # the row without sound has no modality
+    assert "no modality" in str(result.exception)
+    both = ["--view", f"audio={ask.folder / 'f.npz'}:sound", "--view", f"image={ask.folder / 'f.npz'}:sound"]
+    assert not (ask.folder / "pool").exists()
+    ones = [*both[:2], "--view", f"image={ask.folder / 'f.npz'}:image", "--json"]
+    told = json.loads(ask(*ones).stdout)
+    assert told["modalities"] == ["audio", "image"]
+    assert (told["items"], told["classes"], told["labelled"]) == (10, 2, 10)
+    assert told["absent"] == {"audio": pytest.approx(0.1), "image": 0.0}
+    assert told["next"].startswith("modest select")
+    scaled = ask(*ones, "--standardise")
+    assert scaled.exit_code != 0  # a constant view has no direction once it is centred
+    assert "image is zero throughout" in str(scaled.exception)
+
+
+@pytest.mark.parametrize("view", ["=x", "image="])
+def test_options_that_cannot_be_read(ask, view):
+    result = ask("--view", view)
+    assert result.exit_code != 0
+    assert "NAME=PLACE" in str(result.exception)
+    assert not (ask.folder / "pool").exists()
