@@ -17,7 +17,7 @@ def command(
     pool: Path = typer.Argument(..., help="Folder of the pool."),
     method: str = typer.Option("mla", help="mla, concat or late."),
     epochs: int = typer.Option(40, help="Passes over the labelled rows."),
-    lr: float = typer.Option(2e-3, help="Learning rate."),
+    lr: float = typer.Option(1e-3, help="Learning rate."),
     batch_size: int = typer.Option(32, help="Rows per step."),
     fill: str = typer.Option("feature", help="What stands for an absent modality: feature (nothing), zero or mean."),
     modality_dropout: float = typer.Option(0.0, help="Share of present modalities dropped in training."),

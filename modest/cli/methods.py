@@ -1,0 +1,31 @@
+"""``modest methods``: what can be chosen from, with needs, cost and source."""
+
+from __future__ import annotations
+
+from modest.cli.output import JSON, finish, table
+
+
+def command(json: bool = JSON) -> None:
+    """List the selection strategies and the training recipes.
+
+    Example: modest methods --json
+    """
+    from modest.learning import METHODS as RECIPES
+    from modest.selection import METHODS
+
+    strategies = [
+        {"name": name, "cold": m.cold, "needs": list(m.needs), "cost": m.cost, "paper": m.paper}
+        for name, m in METHODS.items()
+    ]
+    recipes = [{"name": name, "paper": recipe.paper} for name, recipe in RECIPES.items()]
+    rows = [
+        (s["name"], "yes" if s["cold"] else "no", ", ".join(s["needs"]) or "-", s["cost"], s["paper"])  # type: ignore[arg-type]
+        for s in strategies
+    ]
+    text = [
+        table("Selection (modest select --method NAME; n rows, b budget, d features)",
+              ("name", "without labels", "needs", "cost", "source"), rows),
+        "",
+        table("Recipes (modest train --method NAME)", ("name", "source"), [(r["name"], r["paper"]) for r in recipes]),
+    ]
+    finish({"selection": strategies, "recipes": recipes}, json, text, following="modest select POOL --budget 0.01")
