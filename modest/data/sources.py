@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,11 @@ def _table(path: Path, text: Sequence[str]) -> Source:
                 path, sep=separator, encoding="utf-8-sig", dtype=typed, keep_default_na=False, na_values=[""]
             )
         else:
-            frame = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+            with path.open(encoding="utf-8-sig") as handle:
+                rows = [json.loads(line) for line in handle if line.strip()]
+            if not all(isinstance(row, dict) for row in rows):
+                raise ValueError("a line is no object")
+            frame = pd.DataFrame(rows)
     except ValueError as error:  # parser, empty-data and decoding errors are all of this kind
         told = " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"{path} cannot be read as {suffix[1:]} ({told}); mend or export it again.") from None

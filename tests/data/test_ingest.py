@@ -1,6 +1,8 @@
 """Every kind of source gives the same pool; what comes out is what went in."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -245,3 +247,19 @@ def test_the_record_tells_where_it_is_from(tmp_path):
     about = json.loads((pool.path / "views" / "image" / "given.json").read_text())
     assert about["origin"] == "all.npz:image"
     assert about["rows"] == pool.config["rows"]
+
+
+def test_the_room_is_light_to_import():
+    told = "import sys, modest.data; print(sorted({'torch', 'pandas', 'sklearn', 'pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_ids_keep_their_zeros_and_empty_cells_alone_are_missing(tmp_path):
+    (tmp_path / "t.csv").write_text('id,label,x,note\n007,NA,1.5,nan\n008,,2.5,"a,b"\n')
+    pool = modest.ingest(tmp_path / "t.csv", tmp_path / "csv", views={"x": "x"})
+    assert (pool.ids.tolist(), pool.labels.tolist()) == (["007", "008"], ["NA", None])
+    assert pool.table["note"].tolist() == ["nan", "a,b"]
+    (tmp_path / "t.jsonl").write_text('{"id": "007", "label": 3, "x": [1, 2]}\n\n{"id": "8", "x": null, "y": 1}\n')
+    lines = modest.ingest(tmp_path / "t.jsonl", tmp_path / "jsonl", views={"x": "x", "y": np.ones((2, 1))})
+    assert (lines.ids.tolist(), lines.labels.tolist()) == (["007", "8"], ["3", None])
+    assert lines.present[:, 0].tolist() == [True, False]
