@@ -127,9 +127,11 @@ def _own_similarity(rows: Rows, picks: Int, u: Tensor) -> np.ndarray[Any, np.dty
 
 
 def _pair_cosine(parts: list[Tensor]) -> float | None:
-    """Mean cosine between the modalities of a row or parameter, over all pairs of modalities; None for one modality."""
+    """Mean cosine between the modalities of a row or parameter, over pairs of modalities; None where there is none."""
+    if len(parts) < 2 or len({part.shape[1] for part in parts}) > 1:
+        return None
     pairs = [(a * b).sum(1) for i, a in enumerate(parts) for b in parts[i + 1 :]]
-    return float(torch.stack(pairs).mean()) if pairs and len({p.shape[1] for p in parts}) == 1 else None
+    return float(torch.stack(pairs).mean())
 
 
 def _trace(
