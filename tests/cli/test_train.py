@@ -25,7 +25,8 @@ def pool(tmp_path):
         a=a,
         b=b,
         id=np.array([f"i{i:02d}" for i in range(n)]),
-        label=np.where(np.arange(n) % 4 == 3, "", y),
+        label=np.where(np.arange(n) % 4 == 3, -1, np.arange(n) % 2),
+        class_names=np.array(["no", "yes"]),
         split=np.where(np.arange(n) < 60, "train", "test"),
     )
     modest.ingest(tmp_path / "source.npz", tmp_path / "pool")
