@@ -83,6 +83,8 @@ def activeft(
     >>> sorted(row // 4 for row in activeft(views, 3, init=[0, 4, 8]).rows.tolist())
     [0, 1, 2]
     """
+    if not balance > 0:
+        raise ValueError(f"balance={balance} must be above 0; at 0 the loss no longer depends on the data.")
     settings = Settings(objective, "none", balance, 0.0, temperature, steps, lr, schedule, refresh)
     rows = Rows(views, device=device, memory=memory, precision=precision)
     return choose_by_parameters("activeft", rows, budget, taken, seed, init, settings)
