@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from modest.cli import output
+
+if TYPE_CHECKING:
+    from modest.bench import Protocol
 
 
 def command(
@@ -41,10 +44,7 @@ def command(
         missing=tuple(_number(part, "missing") for part in _names(missing)),
         classifier={} if epochs is None else {"epochs": epochs},
     )
-    with output.progress("bench", hidden=json) as progress:
-        for record in bench.run(protocol, progress):
-            if record.stage == "plan":
-                typer.echo(told(record.values), err=True)
+    follow("bench", protocol, json)
     frame = bench.results(out)
     across = "learner" if len(protocol.methods) == 1 and len(protocol.learners) > 1 else "method"
     along = "missing" if frame["items"].nunique() == 1 and len(protocol.missing) > 1 else "items"
@@ -55,10 +55,20 @@ def command(
     output.finish(payload, json, lines, f"modest report {out} --pool {pool}")
 
 
-def told(values: Any) -> str:
-    """One line about the plan: cells, finished ones, predicted time."""
-    cells, finished, seconds = values["cells"], values["finished"], values["seconds"]
-    return f"{cells} cells, {finished} finished; the other {cells - finished} take about {seconds:.0f} s."
+def follow(label: str, protocol: Protocol, quiet: bool) -> None:
+    """Run a bench to its end with a progress bar; the predicted time first. Ctrl-C ends the command with code 130."""
+    from modest.bench import run
+
+    try:
+        with output.progress(label, hidden=quiet) as progress:
+            for record in run(protocol, progress):
+                if record.stage == "plan":
+                    cells, finished, seconds = (record.values[name] for name in ("cells", "finished", "seconds"))
+                    left = f"the other {cells - finished} take about {seconds:.0f} s"
+                    typer.echo(f"{label}: {cells} cells, {finished} finished; {left}.", err=True)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; finished cells are kept. Run the same command again to go on.", err=True)
+        raise typer.Exit(130) from None
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from modest.cli import output
-from modest.cli.bench import told
+from modest.cli.bench import follow
 
 
 def command(
@@ -32,13 +31,13 @@ def command(
         labels_protocol(pool.path, out / "labels", seeds),
         missing_protocol(pool.path, out / "missing", seeds),
     )
-    _run("which labels to buy", first, json)
+    follow("which labels to buy", first, json)
     frame = bench.results(first.out)
     wide = bench.grid(frame, order=first.methods)
     heads = {items: f"{100 * share:.0f} % = {items}" for items, share in _shares(first.out).items()}
     tables = [bench.text(wide, "Accuracy in % of a linear probe after buying labels, mean [95 % interval]", heads)]
     _show(tables[0] + "\n* best of its column, or tied with it", json)
-    _run("missing modalities", second, json)
+    follow("missing modalities", second, json)
     wide = bench.grid(bench.results(second.out), across="learner", along="missing", order=second.learners)
     rates = {rate: f"{rate:.0%} missing" for rate in second.missing}
     tables.append(
@@ -55,15 +54,6 @@ def command(
         "missing": bench.summarise(bench.results(second.out)).to_dict("records"),
     }
     output.finish(payload, json, ["", f"report in {path}"], f"modest select {pool.path} --budget 50")
-
-
-def _run(label: str, protocol: Any, json: bool) -> None:
-    from modest import bench
-
-    with output.progress(label, hidden=json) as progress:
-        for record in bench.run(protocol, progress):
-            if record.stage == "plan":
-                typer.echo(f"{label}: {told(record.values)}", err=True)
 
 
 def _shares(folder: Path) -> dict[int, float]:
