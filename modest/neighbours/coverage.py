@@ -70,7 +70,7 @@ def greedy_coverage(
     slack = TIE * float(w.sum()) / max(1.0, float(len(aims)) ** 0.5)
     picks, gains = [], []
     for _ in range(budget):
-        place = _next(held, aims, best, w, kernel, bound, open_rows, min(batch, tile), slack)
+        place = _next(held, aims, best, w, kernel, bound, open_rows, min(batch, tile), tile, slack)
         picks.append(int(candidates[place]))
         gains.append(float(bound[place] / w.sum()))
         open_rows[place] = False
@@ -87,6 +87,7 @@ def _next(
     bound: Tensor,
     open_rows: Tensor,
     batch: int,
+    tile: int,
     slack: float,
 ) -> int:
     """Place of the candidate with the largest gain, lowest on ties; refreshes entries of ``bound`` on the way."""
@@ -100,6 +101,6 @@ def _next(
         if not bool(stale.any()):
             return int((value >= top - slack).to(torch.int8).argmax())
         at = torch.where(stale, value, -torch.inf).topk(min(batch, int(stale.sum()))).indices
-        bound[at] = _gains(held[at], aims, best, weights, kernel, len(at))
+        bound[at] = _gains(held[at], aims, best, weights, kernel, tile)
         fresh[at] = True
         batch = min(batch * 2, 1024)

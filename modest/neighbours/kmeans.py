@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from modest.neighbours.device import tile_length
 from modest.neighbours.rows import Block, Rows, squared_distances
 from modest.types import Bool, Int
 
@@ -72,6 +73,11 @@ def _faiss(x: Tensor, k: int, seed: int, init: Tensor | None, rounds: int, resta
     return torch.as_tensor(engine.centroids.reshape(k, -1), dtype=x.dtype, device=x.device)
 
 
+def _length(rows: Rows, k: int) -> int:
+    """Rows per tile when each row also needs its distance to k centres, held a few times over."""
+    return tile_length(rows.memory, k * 16, rows.tile)
+
+
 def _squares(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     return torch.stack([part.square().sum(1) for part in torch.split(x, list(dims), dim=1)], dim=1)
 
@@ -98,7 +104,7 @@ def _lloyd(rows: Rows, data: Block, centres: Block, rounds: int) -> tuple[Block,
     previous: Tensor | None = None
     cost = np.inf
     for _ in range(rounds):
-        label, distance = assign(data, centres, rows.tile)
+        label, distance = assign(data, centres, _length(rows, len(centres)))
         cost = float(distance.mean())
         if previous is not None and bool((label == previous).all()):
             break
@@ -126,7 +132,7 @@ def nearest_members(rows: Rows, centres: Block, free: Bool) -> tuple[Int, Int, T
     Returns (k,) rows, -1 where a cluster has no free member; (n,) cluster of every row; (n,) squared distance to its
     centre. Lowest row on ties within rounding.
     """
-    found = [(squared_distances(block, centres).min(dim=1)) for _, block in rows.tiles()]
+    found = [(squared_distances(block, centres).min(dim=1)) for _, block in rows.tiles(_length(rows, len(centres)))]
     label = torch.cat([f.indices for f in found]).cpu().numpy()
     distance = torch.cat([f.values for f in found])
     value = np.where(free, np.round(distance.double().cpu().numpy(), 6), np.inf)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modest.checks import memory_bytes
+from modest.data.presence import dense
 from modest.neighbours.device import Precision, decide, precise, tile_length
 from modest.types import Bool, Ids, Int, Views
 
@@ -136,12 +137,10 @@ class Rows:
         there = np.ones((len(rows), len(self.names)), dtype=bool)
         if self._views.present is not None:
             there &= self._views.present[where]
-        block = []
+        block: list[NDArray[np.floating]] = []
         number = np.float64 if self.dtype == torch.float64 else np.float32
         for m, array in enumerate(self._views.arrays.values()):
-            taken = array[where]
-            taken = taken.detach().cpu().numpy() if isinstance(taken, Tensor) else np.asarray(taken)
-            taken = taken.astype(number)
+            taken: NDArray[np.floating] = dense(array[where]).astype(number)
             if self._views.present is None or bool(np.isnan(taken[:, :1]).any()):
                 there[:, m] &= ~np.isnan(taken).all(axis=1)
             taken[~there[:, m]] = 0.0
@@ -233,5 +232,5 @@ def _ascending(ids: Ids) -> Int | None:
     ordered = ids[order]
     twice = np.flatnonzero(ordered[1:] == ordered[:-1])
     if len(twice):
-        raise ValueError(f"ids holds {ordered[twice[0]]!r} twice; every item needs an id of its own.")
+        raise ValueError(f"ids holds {str(ordered[twice[0]])!r} twice; every item needs an id of its own.")
     return None if bool((np.diff(order) == 1).all()) else order.astype(np.int64)

@@ -8,7 +8,8 @@ Departures: the released multimodal baseline takes two rows of every cluster in 
 half of the clusters go unused; here every cluster gives one row. A cluster without a free row is replaced by the free
 row farthest from its centre. Taken rows count as covered: k is budget + taken, clusters that hold a taken row are
 passed over, and the largest of the others are served.
-Cost 20 rounds x 5 restarts on at most 256 rows a cluster and one pass n k d; memory the sample and one tile x k.
+Cost 20 rounds x 5 restarts on at most 256 rows a cluster, fewer where these exceed half of ``memory`` (the trace gives
+the ``sample``), and one pass n k d; memory the sample and one tile x k.
 ``scores``: rows in the cluster of the pick, as a share of the table; picks are in that order.
 """
 

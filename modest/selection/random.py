@@ -59,6 +59,9 @@ def random(
         raise ValueError(f"row {row} (id {ids[row]}) has no modality at all; drop the item or give it at least one.")
     key = keys(ids, seed)
     order = np.lexsort((ids, key))
+    twice = np.flatnonzero(ids[order[1:]] == ids[order[:-1]])  # the same id has the same key
+    if len(twice):
+        raise ValueError(f"ids holds {str(ids[order[twice[0]]])!r} twice; every item needs an id of its own.")
     rows = order[free[order]][:count].astype(np.int64)
     scores = 1.0 - key[rows].astype(np.float64) / 2.0**64
     return Choice(rows, scores, ids[rows], "random", tuple(["drawn at random"] * count), {})
