@@ -57,7 +57,8 @@ def top_k(rows: Rows, u: Tensor, k: int, free: Tensor | None = None) -> tuple[Te
     """The k most similar free rows of every parameter: similarities (B, k) descending and rows (B, k).
 
     Computed in full precision and ordered by similarities summed in float64, so that tiles do not matter; equal ones
-    by lowest row. Entries beyond the free rows are -inf.
+    by lowest row, though which of several equal to the last one are in the list is open. Entries beyond the free rows
+    are -inf.
     """
     best = torch.full((len(u), k), -torch.inf, dtype=rows.dtype, device=rows.device)
     at = torch.zeros((len(u), k), dtype=torch.int64, device=rows.device)
@@ -90,10 +91,13 @@ def match(rows: Rows, u: Tensor, free: Bool, shortlist: int = 16) -> tuple[Int, 
     values, at = top_k(rows, u, min(shortlist, len(rows)), open_rows)
     picked = np.empty(len(u), dtype=np.int64)
     first = at[:, 0].cpu().numpy()
+    cut = at.shape[1] < len(rows)
     for j in range(len(u)):
+        if cut and float(values[j, 0]) <= float(values[j, -1]):  # more may tie with the best than the list holds
+            first[j] = _best_of_all(rows, u[j], torch.as_tensor(free, device=rows.device))
         usable = open_rows[at[j]] & ~torch.isneginf(values[j])
         place = int(usable.to(torch.int8).argmax()) if bool(usable.any()) else -1
-        if place < 0 or (at.shape[1] < len(rows) and float(values[j, place]) <= float(values[j, -1])):
+        if place < 0 or (cut and float(values[j, place]) <= float(values[j, -1])):
             picked[j] = _best_of_all(rows, u[j], open_rows)
         else:
             picked[j] = int(at[j, place])
