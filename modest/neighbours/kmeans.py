@@ -1,6 +1,8 @@
 """k-means in the house's distance, and the member nearest each centre.
 
-    minimise sum_i d2(x_i, centre of i),   centre_m = mean of the present rows of its cluster in modality m
+    minimise sum_i d2(x_i, centre of i),   centre_m = sum_i w_i x_im / sum_i w_i over its rows that have modality m
+
+with w_i = 1 / modalities of row i, the minimiser of a sum of means over modalities; the plain mean for complete rows.
 
 Complete rows go to faiss (20 rounds, 5 restarts, at most 256 rows a centre unless told otherwise); with absent
 modalities Lloyd's two steps run here on the same distance, from a k-means++ start drawn by the rows' keys. An empty
@@ -101,6 +103,7 @@ def _plus_plus(data: Block, k: int, rng: np.random.Generator) -> Tensor:
 def _lloyd(rows: Rows, data: Block, centres: Block, rounds: int) -> tuple[Block, float]:
     """Lloyd's steps on rows with absent modalities: centres and the mean squared distance."""
     columns = torch.repeat_interleave(torch.arange(len(rows.dims)), torch.tensor(rows.dims))
+    share, tiny = 1.0 / data.p.sum(1, keepdim=True), 0.5 / data.p.shape[1]
     previous: Tensor | None = None
     cost = np.inf
     for _ in range(rounds):
@@ -109,9 +112,9 @@ def _lloyd(rows: Rows, data: Block, centres: Block, rounds: int) -> tuple[Block,
         if previous is not None and bool((label == previous).all()):
             break
         previous = label
-        total = torch.zeros_like(centres.x).index_add_(0, label, data.x)
-        seen = torch.zeros_like(centres.p).index_add_(0, label, data.p)
-        x = torch.where(seen[:, columns] > 0, total / seen[:, columns].clamp_min(1.0), centres.x)
+        total = torch.zeros_like(centres.x).index_add_(0, label, data.x * share)
+        seen = torch.zeros_like(centres.p).index_add_(0, label, data.p * share)
+        x = torch.where(seen[:, columns] > 0, total / seen[:, columns].clamp_min(tiny), centres.x)
         empty = torch.bincount(label, minlength=len(centres)) == 0
         p = torch.where(seen > 0, torch.ones_like(seen), centres.p)
         far = distance.topk(int(empty.sum())).indices
