@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modest.bench.probe import Probe, Standard
 from modest.bench.protocol import PROBE, Protocol
@@ -111,8 +113,28 @@ def thinned(own: Bool, rate: float, seed: int, ids: Ids) -> Bool:
     return left
 
 
-def work(store: Store, arena: Arena, task: Task) -> list[dict[str, Any]]:
-    """Run the unfinished cells of a task, writing each as it ends; return their rows."""
+def work(store: Store, ground: Ground, protocol: Protocol, tasks: list[Task]) -> list[dict[str, Any]]:
+    """Rows of the unfinished cells of some tasks of one set; see :func:`work_each`."""
+    return [row for rows in work_each(store, {ground.name: ground}, protocol, tasks) for row in rows]
+
+
+def work_each(
+    store: Store, grounds: Mapping[str, Ground], protocol: Protocol, tasks: list[Task]
+) -> Iterator[list[dict[str, Any]]]:
+    """Run the unfinished cells of tasks that share (set, missing rate, seed); yield each task's rows, already written.
+
+    One thread does it: small steps on several cost more than they gain, and results do not depend on their number.
+    """
+    arena: Arena | None = None
+    for task in tasks:
+        with threadpool_limits(1):
+            arena = arena or Arena(grounds[task.set], protocol, task.missing, task.seed)
+            rows = _cells(store, arena, task)
+        yield rows
+
+
+def _cells(store: Store, arena: Arena, task: Task) -> list[dict[str, Any]]:
+    """Choose, or read the choice; then each learner that has no cell yet."""
     position = {name: row for row, name in enumerate(arena.table.ids.tolist())}
     rows = []
     for learner in arena.protocol.learners:

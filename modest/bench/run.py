@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, groupby
 from statistics import median
 from typing import Any
 
-from modest.bench.cell import Arena, Task, work
+from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+from modest.bench.cell import Task, work, work_each
 from modest.bench.protocol import Protocol
 from modest.bench.sets import Ground, prepare
 from modest.bench.store import Store
 from modest.types import Record
 
 
-def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> Iterator[Record]:
+def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None, jobs: int = 1) -> Iterator[Record]:
     """Run a bench, or what is left of it.
 
     Yields first a Record of stage ``"plan"`` (values: cells, finished, seconds), then one of stage ``"cell"`` per cell
@@ -30,6 +33,8 @@ def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None) 
     protocol : Protocol
     progress : callable(done, total), optional
         Cells finished and cells in all.
+    jobs : int
+        Processes. Each cell computes with one thread, so that their number changes no result.
 
     Raises
     ------
@@ -38,12 +43,14 @@ def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None) 
     OSError
         If the folder cannot be written or is in use.
     """
+    if jobs < 1:
+        raise ValueError(f"jobs={jobs} is below one; give the number of processes, such as the cores you have.")
     grounds = {name: prepare(name, source, protocol.test_share) for name, source in protocol.sets.items()}
     tasks = plan(protocol, grounds)
     store = Store(protocol.out)
     with store.begun(describe(protocol, grounds)):
         try:
-            yield from _cells(protocol, grounds, tasks, store, progress)
+            yield from _cells(protocol, grounds, tasks, store, progress, jobs)
         finally:
             store.merge()
 
@@ -79,33 +86,36 @@ def _cells(
     tasks: list[Task],
     store: Store,
     progress: Callable[[int, int], None] | None,
+    jobs: int,
 ) -> Iterator[Record]:
     total = len(tasks) * len(protocol.learners)
-    finished = len(store.all("cells"))
-    arenas: dict[tuple[str, float, int], Arena] = {}
-
-    def rows(task: Task) -> list[dict[str, Any]]:
-        place = (task.set, task.missing, task.seed)
-        if place not in arenas:
-            arenas.clear()  # one at a time: an arena holds its views in memory
-            arenas[place] = Arena(grounds[task.set], protocol, task.missing, task.seed)
-        return work(store, arenas[place], task)
-
+    done = finished = len(store.all("cells"))
     left = [task for task in tasks if _unfinished(store, task, protocol)]
-    ahead = [row for task in _pilots(store, left, protocol) for row in rows(task)]
+    ahead = [work(store, grounds[task.set], protocol, [task]) for task in _pilots(store, left, protocol)]
     left = [task for task in left if _unfinished(store, task, protocol)]
-    seconds = _predict(store, left, protocol)
-    done = finished + len(ahead)
-    yield Record("plan", done, total, {"cells": total, "finished": done, "seconds": seconds})
-    done = finished
-    if progress is not None:
-        progress(done, total)
-    for batch in (ahead, *map(rows, left)):
-        for row in batch:
+    seconds = _predict(store, left, protocol) / jobs
+    yield Record(
+        "plan", finished, total, {"cells": total, "finished": finished + sum(map(len, ahead)), "seconds": seconds}
+    )
+    for rows in chain(ahead, _spread(store, grounds, protocol, left, jobs)):
+        for row in rows:
             done += 1
             if progress is not None:
                 progress(done, total)
             yield Record("cell", done, total, row)
+
+
+def _spread(
+    store: Store, grounds: dict[str, Ground], protocol: Protocol, left: list[Task], jobs: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the tasks as they finish: in this process, or in ``jobs`` of their own, a method of a seed at a time."""
+    if jobs == 1 or not left:
+        for _, tasks in groupby(left, key=lambda task: (task.set, task.missing, task.seed)):
+            yield from work_each(store, grounds, protocol, list(tasks))
+        return
+    groups = groupby(left, key=lambda task: (task.set, task.missing, task.seed, task.method))
+    calls = [delayed(work)(store, grounds[key[0]], protocol.bare(), list(tasks)) for key, tasks in groups]
+    yield from Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
 
 
 def _unfinished(store: Store, task: Task, protocol: Protocol) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from modest.cli import output
 
 if TYPE_CHECKING:
     from modest.bench import Protocol
+
+JOBS = typer.Option(os.cpu_count() or 1, "--jobs", show_default="cores", help="Processes; they change no result.")
 
 
 def command(
@@ -23,6 +26,7 @@ def command(
     subsample: float = typer.Option(0.8, help="Share of the training pool that a seed draws."),
     epochs: int | None = typer.Option(None, help="Epochs of recipes, instead of their default."),
     out: Path = typer.Option(Path("bench"), help="Folder of the results; run again to resume."),
+    jobs: int = JOBS,
     json: bool = output.JSON,
 ) -> None:
     """Compare ways of choosing labels: accuracy against budget, with intervals over seeds.
@@ -44,7 +48,7 @@ def command(
         missing=tuple(_number(part, "missing") for part in _names(missing)),
         classifier={} if epochs is None else {"epochs": epochs},
     )
-    follow("bench", protocol, json)
+    follow("bench", protocol, json, jobs)
     frame = bench.results(out)
     across = "learner" if len(protocol.methods) == 1 and len(protocol.learners) > 1 else "method"
     along = "missing" if frame["items"].nunique() == 1 and len(protocol.missing) > 1 else "items"
@@ -55,13 +59,13 @@ def command(
     output.finish(payload, json, lines, f"modest report {out} --pool {pool}")
 
 
-def follow(label: str, protocol: Protocol, quiet: bool) -> None:
+def follow(label: str, protocol: Protocol, quiet: bool, jobs: int) -> None:
     """Run a bench to its end with a progress bar; the predicted time first. Ctrl-C ends the command with code 130."""
     from modest.bench import run
 
     try:
         with output.progress(label, hidden=quiet) as progress:
-            for record in run(protocol, progress):
+            for record in run(protocol, progress, jobs):
                 if record.stage == "plan":
                     cells, finished, seconds = (record.values[name] for name in ("cells", "finished", "seconds"))
                     left = f"the other {cells - finished} take about {seconds:.0f} s"

@@ -7,12 +7,13 @@ from pathlib import Path
 import typer
 
 from modest.cli import output
-from modest.cli.bench import follow
+from modest.cli.bench import JOBS, follow
 
 
 def command(
     out: Path = typer.Option(Path("modest-demo"), help="Folder for the pool, the results and the report."),
     seeds: int = typer.Option(5, help="Seeds of the comparison of selections, and of the recipes."),
+    jobs: int = JOBS,
     json: bool = output.JSON,
 ) -> None:
     """Show what modest does: which labels to buy, then training that tolerates missing modalities, then a report.
@@ -31,13 +32,13 @@ def command(
         labels_protocol(pool.path, out / "labels", seeds),
         missing_protocol(pool.path, out / "missing", seeds),
     )
-    follow("which labels to buy", first, json)
+    follow("which labels to buy", first, json, jobs)
     frame = bench.results(first.out)
     wide = bench.grid(frame, order=first.methods)
     heads = {items: f"{100 * share:.0f} % = {items}" for items, share in _shares(first.out).items()}
     tables = [bench.text(wide, "Accuracy in % of a linear probe after buying labels, mean [95 % interval]", heads)]
     _show(tables[0] + "\n* best of its column, or tied with it", json)
-    follow("missing modalities", second, json)
+    follow("missing modalities", second, json, jobs)
     wide = bench.grid(bench.results(second.out), across="learner", along="missing", order=second.learners)
     rates = {rate: f"{rate:.0%} missing" for rate in second.missing}
     tables.append(

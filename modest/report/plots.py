@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 from numpy.typing import NDArray
+from sklearn.isotonic import isotonic_regression
 
 from modest.evaluation import ClassBalance
 
@@ -113,7 +114,7 @@ def class_bars(balance: ClassBalance, most: int = 25) -> Figure:
     names = [str(name) for name in balance.classes[:size]]
     long = size * max(map(len, names)) > 70
     axes.set_xticks(where, names, rotation=40 if long else 0, ha="right" if long else "center")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _percent(axes)
     axes.set_ylabel("share of rows")
     rest = len(balance.classes) - size
     axes.set_xlabel("class, most frequent first" + (f" ({rest} more not shown)" if rest else ""))
@@ -185,14 +186,29 @@ def _lines(axes: Axes, summary: pd.DataFrame, by: str, along: str, height: float
         axes.fill_between(x, own["low"], own["high"], color=tone, alpha=0.12, linewidth=0)
         axes.plot(x, own["mean"], color=tone, linewidth=2, marker="o", markersize=4.5)
         ends.append((float(own["mean"].iloc[-1]), float(x[-1]), str(name), tone))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _percent(axes)
     bottom, top = axes.get_ylim()
-    inches = height * 0.8
-    gap, floor = (top - bottom) * 0.19 / inches, -np.inf
-    for y, x, name, tone in sorted(ends):
-        floor = max(y, floor + gap)
+    points = (height - 0.9) * 72 / (top - bottom)  # of type, per unit of the axis; 0.9 inches hold its labels
+    ends.sort()
+    places = apart([y for y, *_ in ends], 13.5 / points)
+    for (y, x, name, tone), place in zip(ends, places):
         axes.annotate(
-            name, (x, y), (14, (floor - y) / (top - bottom) * inches * 72), textcoords="offset points",
+            name, (x, y), (16, (place - y) * points), textcoords="offset points",
             color=tone, va="center", fontweight="bold", fontsize=9.5, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": tone, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": tone, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
         )  # fmt: skip
+
+
+def apart(wanted: Sequence[float], gap: float) -> NDArray[np.float64]:
+    """Places closest (least squares) to the ascending ``wanted`` ones that keep a distance of at least ``gap``.
+
+    With z_i = wanted_i - i gap the places are isotonic: the nearest ascending sequence to z, plus i gap.
+    """
+    steps = gap * np.arange(len(wanted))
+    return np.asarray(isotonic_regression(np.asarray(wanted, dtype=np.float64) - steps) + steps)
+
+
+def _percent(axes: Axes) -> None:
+    """Ticks of the y axis at round percents."""
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
