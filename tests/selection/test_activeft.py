@@ -167,6 +167,7 @@ def test_taken_rows_stand_first_and_never_move(ref):
     choice = modest.select(
         {"x": ref["x"]}, 9, "activeft", taken=mask, init=ref["taken_init"], steps=60, refresh=1, precision="float64"
     )
+    np.testing.assert_allclose(choice.trace["objective"], ref["taken_loss64"], atol=1e-7, rtol=0)
     np.testing.assert_array_equal(choice.trace["by_parameter"], ref["taken_selected_correct_by_parameter"])
     assert set(choice.rows.tolist()) != set(ref["taken_selected_official"].tolist())
     assert not mask[choice.rows].any()
