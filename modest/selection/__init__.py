@@ -82,9 +82,9 @@ def select(
     Examples
     --------
     >>> import numpy as np
-    >>> points = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> points = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [-1.0, 0.0]])
     >>> select({"image": points}, 2).rows.tolist()
-    [0, 2]
+    [1, 3]
     """
     table = as_views(views)
     known(method, METHODS, "method")

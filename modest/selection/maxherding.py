@@ -74,7 +74,7 @@ def maxherding(
 
     Examples
     --------
-    >>> views = Views({"x": np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0]])})
+    >>> views = Views({"x": np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [-1.0, 0.0]])})
     >>> maxherding(views, 2).rows.tolist()
     [1, 3]
     """
