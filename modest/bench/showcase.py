@@ -22,5 +22,5 @@ def missing_protocol(pool: Path, out: Path, seeds: int) -> Protocol:
         budgets=(0.25,),
         learner=("late", "mla"),
         missing=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-        classifier={"epochs": 12},
+        classifier={"epochs": 10},
     )

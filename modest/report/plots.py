@@ -195,7 +195,7 @@ def _lines(axes: Axes, summary: pd.DataFrame, by: str, along: str, height: float
         axes.annotate(
             name, (x, y), (16, (place - y) * points), textcoords="offset points",
             color=tone, va="center", fontweight="bold", fontsize=9.5, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": tone, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
+            arrowprops={"arrowstyle": "-", "color": tone, "lw": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
