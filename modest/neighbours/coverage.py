@@ -4,8 +4,10 @@
 
 The gain of a candidate can only fall as others are picked (the objective is submodular), so an old gain is an upper
 bound: the candidates with the best old gains are computed again, a batch in one product, until the best fresh gain is
-above every old one. The picks are those of the plain greedy rule. Source: Minoux 1978 (lazy greedy); Bae et al. 2024.
-Cost one pass candidates x targets x d, then a small part of it; memory one tile of candidates x targets.
+above every old one. Where many gains are nearly equal that means most candidates; but then a pick has changed best_i
+for few targets, and all gains are brought up to date on these alone. The cheaper way is taken, counted in products.
+The picks are those of the plain greedy rule. Source: Minoux 1978 (lazy greedy); Bae et al. 2024.
+Cost one pass candidates x targets x d, then a part of it; memory the candidates, the targets and one tile of both.
 """
 
 from __future__ import annotations
@@ -25,13 +27,47 @@ Kernel = Callable[[Tensor], Tensor]  # squared distances -> similarities, decrea
 TIE = 1e-6
 
 
-def _gains(candidates: Block, targets: Block, best: Tensor, weights: Tensor, kernel: Kernel, tile: int) -> Tensor:
-    """(c,) gain of every candidate, summed in float64."""
-    parts = []
-    for start in range(0, len(candidates), tile):
-        similarity = kernel(squared_distances(candidates[slice(start, start + tile)], targets))
-        parts.append((similarity - best).clamp_min_(0.0).double() @ weights)
-    return torch.cat(parts)
+class _Gains:
+    """Upper bounds on the gains of all candidates, exact where asked for."""
+
+    def __init__(self, held: Block, aims: Block, best: Tensor, weights: Tensor, kernel: Kernel, memory: int) -> None:
+        self.held, self.aims, self.weights, self.kernel = held, aims, weights, kernel
+        self.memory = memory
+        self.best = best
+        self.synced = best.clone()  # what `base` was computed against
+        self.base = self._sum(held, slice(0, len(aims)), lambda k: (k - best).clamp_min_(0.0))
+        self.bound = self.base.clone()
+        self.work = 0  # candidate-target pairs computed since all bounds were exact
+
+    def _sum(self, candidates: Block, where: Tensor | slice, gain: Callable[[Tensor], Tensor]) -> Tensor:
+        """(c,) weighted sum over some targets of ``gain`` of their similarity, in float64, a tile at a time."""
+        aims, weights = self.aims[where], self.weights[where]
+        tile = int(max(1, self.memory // 8 // (max(1, len(aims)) * 24)))
+        parts = [
+            gain(self.kernel(squared_distances(candidates[slice(start, start + tile)], aims))).double() @ weights
+            for start in range(0, len(candidates), tile)
+        ]
+        return torch.cat(parts)
+
+    def cover(self, place: int) -> None:
+        """Count one more candidate as picked."""
+        similarity = self.kernel(squared_distances(self.held[slice(place, place + 1)], self.aims))[0]
+        self.best = torch.maximum(self.best, similarity)
+
+    def refresh(self, at: Tensor) -> bool:
+        """Make the bounds ``at`` exact, or all of them when that is cheaper by now; True if all are."""
+        changed = torch.nonzero(self.best > self.synced).flatten()
+        self.work += len(at) * len(self.aims)
+        if self.work <= len(self.held) * len(changed):
+            self.bound[at] = self._sum(
+                self.held[at], slice(0, len(self.aims)), lambda k: (k - self.best).clamp_min_(0.0)
+            )
+            return False
+        if len(changed):
+            old, new = self.synced[changed], self.best[changed]
+            self.base -= self._sum(self.held, changed, lambda k: (k - old).clamp_min_(0.0) - (k - new).clamp_min_(0.0))
+        self.synced, self.bound, self.work = self.best.clone(), self.base.clone(), 0
+        return True
 
 
 def greedy_coverage(
@@ -65,35 +101,24 @@ def greedy_coverage(
     for start in range(0, len(covered), tile):
         seen = kernel(squared_distances(rows.take(covered[start : start + tile]), aims)).amax(dim=0)
         best = torch.maximum(best, seen)
-    bound = _gains(held, aims, best, w, kernel, tile)
+    gains = _Gains(held, aims, best, w, kernel, rows.memory)
     open_rows = torch.ones(len(held), dtype=torch.bool, device=rows.device)
     slack = TIE * float(w.sum()) / max(1.0, float(len(aims)) ** 0.5)
-    picks, gains = [], []
+    picks, gained = [], []
     for _ in range(budget):
-        place = _next(held, aims, best, w, kernel, bound, open_rows, min(batch, tile), tile, slack)
+        place = _next(gains, open_rows, batch, slack)
         picks.append(int(candidates[place]))
-        gains.append(float(bound[place] / w.sum()))
+        gained.append(max(0.0, float(gains.bound[place] / w.sum())))
         open_rows[place] = False
-        best = torch.maximum(best, kernel(squared_distances(held[slice(place, place + 1)], aims))[0])
-    return np.array(picks, dtype=np.int64), np.array(gains), best
+        gains.cover(place)
+    return np.array(picks, dtype=np.int64), np.array(gained), gains.best
 
 
-def _next(
-    held: Block,
-    aims: Block,
-    best: Tensor,
-    weights: Tensor,
-    kernel: Kernel,
-    bound: Tensor,
-    open_rows: Tensor,
-    batch: int,
-    tile: int,
-    slack: float,
-) -> int:
-    """Place of the candidate with the largest gain, lowest on ties; refreshes entries of ``bound`` on the way."""
+def _next(gains: _Gains, open_rows: Tensor, batch: int, slack: float) -> int:
+    """Place of the open candidate with the largest gain, lowest on ties."""
     fresh = torch.zeros_like(open_rows)
     while True:
-        value = torch.where(open_rows, bound, -torch.inf)
+        value = torch.where(open_rows, gains.bound, -torch.inf)
         if float(value.max()) <= slack:  # nothing is left to gain: the lowest open row
             return int(open_rows.to(torch.int8).argmax())
         top = torch.where(fresh, value, -torch.inf).max()
@@ -101,6 +126,7 @@ def _next(
         if not bool(stale.any()):
             return int((value >= top - slack).to(torch.int8).argmax())
         at = torch.where(stale, value, -torch.inf).topk(min(batch, int(stale.sum()))).indices
-        bound[at] = _gains(held[at], aims, best, weights, kernel, tile)
+        if gains.refresh(at):
+            fresh[:] = True
         fresh[at] = True
         batch = min(batch * 2, 1024)

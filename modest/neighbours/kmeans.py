@@ -94,7 +94,7 @@ def _plus_plus(data: Block, k: int, rng: np.random.Generator) -> Tensor:
         if total == 0.0:  # only copies of what is drawn are left
             drawn.append(int(np.setdiff1d(np.arange(len(data)), drawn)[0]))
             continue
-        place = torch.searchsorted(closest.cumsum(0), torch.tensor(float(rng.random()) * total, dtype=torch.float64))
+        place = torch.searchsorted(closest.cumsum(0), closest.new_tensor(float(rng.random()) * total))
         drawn.append(min(int(place), len(data) - 1))
         closest = torch.minimum(closest, squared_distances(data, data[torch.tensor(drawn[-1:])])[:, 0].double())
     return torch.tensor(drawn)
