@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -113,49 +113,52 @@ def thinned(own: Bool, rate: float, seed: int, ids: Ids) -> Bool:
     return left
 
 
-def work(store: Store, ground: Ground, protocol: Protocol, tasks: list[Task]) -> list[dict[str, Any]]:
-    """Rows of the unfinished cells of some tasks of one set; see :func:`work_each`."""
-    return [row for rows in work_each(store, {ground.name: ground}, protocol, tasks) for row in rows]
+class Work:
+    """Runs tasks on one bench, keeping the last arena at hand: tasks of a seed that follow each other share it.
 
-
-def work_each(
-    store: Store, grounds: Mapping[str, Ground], protocol: Protocol, tasks: list[Task]
-) -> Iterator[list[dict[str, Any]]]:
-    """Run the unfinished cells of tasks that share (set, missing rate, seed); yield each task's rows, already written.
-
-    One thread does it: small steps on several cost more than they gain, and results do not depend on their number.
+    One thread does a cell: small steps on several cost more than they gain, and no result depends on their number.
     """
-    arena: Arena | None = None
-    for task in tasks:
+
+    def __init__(self, store: Store, grounds: Mapping[str, Ground], protocol: Protocol) -> None:
+        self.store, self.grounds, self.protocol = store, grounds, protocol
+        self._place: tuple[str, float, int] | None = None
+        self._arena: Arena | None = None
+
+    def rows(self, task: Task) -> list[dict[str, Any]]:
+        """Run the unfinished cells of a task, writing each as it ends; return their rows."""
+        place = (task.set, task.missing, task.seed)
         with threadpool_limits(1):
-            arena = arena or Arena(grounds[task.set], protocol, task.missing, task.seed)
-            rows = _cells(store, arena, task)
-        yield rows
+            if self._arena is None or place != self._place:
+                self._arena = None  # before the next one is made: an arena holds its views in memory
+                self._arena = Arena(self.grounds[task.set], self.protocol, task.missing, task.seed)
+                self._place = place
+            return self._cells(self._arena, task)
 
-
-def _cells(store: Store, arena: Arena, task: Task) -> list[dict[str, Any]]:
-    """Choose, or read the choice; then each learner that has no cell yet."""
-    position = {name: row for row, name in enumerate(arena.table.ids.tolist())}
-    rows = []
-    for learner in arena.protocol.learners:
-        key = f"{task.key}~{learner}"
-        if store.has("cells", key):
-            continue
-        if store.has("choices", task.key):
-            bought = np.array([position[name] for name in store.read("choices", task.key)["ids"]], dtype=np.int64)
-        else:
+    def _cells(self, arena: Arena, task: Task) -> list[dict[str, Any]]:
+        """Choose, or read the choice; then each learner that has no cell yet."""
+        position = {name: row for row, name in enumerate(arena.table.ids.tolist())}
+        rows = []
+        for learner in arena.protocol.learners:
+            key = f"{task.key}~{learner}"
+            if self.store.has("cells", key):
+                continue
+            if self.store.has("choices", task.key):
+                bought = np.array(
+                    [position[name] for name in self.store.read("choices", task.key)["ids"]], dtype=np.int64
+                )
+            else:
+                begin = time.perf_counter()
+                bought = arena.choose(task.method, task.items)
+                self.store.write("timings", task.key, {"seconds": time.perf_counter() - begin})
+                self.store.write("choices", task.key, {"ids": arena.table.ids[bought].tolist()})
             begin = time.perf_counter()
-            bought = arena.choose(task.method, task.items)
-            store.write("timings", task.key, {"seconds": time.perf_counter() - begin})
-            store.write("choices", task.key, {"ids": arena.table.ids[bought].tolist()})
-        begin = time.perf_counter()
-        row = {
-            **{"set": task.set, "missing": task.missing, "learner": learner, "method": task.method},
-            **{"items": task.items, "seed": task.seed},
-            **arena.score(learner, bought),
-            **{"choice": rows_hash(arena.table.ids[bought]), "mask": arena.mask_hash},
-        }
-        store.write("timings", key, {"seconds": time.perf_counter() - begin})
-        store.write("cells", key, row)
-        rows.append(row)
-    return rows
+            row = {
+                **{"set": task.set, "missing": task.missing, "learner": learner, "method": task.method},
+                **{"items": task.items, "seed": task.seed},
+                **arena.score(learner, bought),
+                **{"choice": rows_hash(arena.table.ids[bought]), "mask": arena.mask_hash},
+            }
+            self.store.write("timings", key, {"seconds": time.perf_counter() - begin})
+            self.store.write("cells", key, row)
+            rows.append(row)
+        return rows

@@ -128,10 +128,6 @@ class Protocol(BaseModel):
         """Learners, also when there is one."""
         return (self.learner,) if isinstance(self.learner, str) else self.learner
 
-    def bare(self) -> Protocol:
-        """Copy that knows its sets by name only, light to hand to another process."""
-        return self.model_copy(update={"pool": {name: Path() for name in self.sets}})
-
     def items(self, ground: Ground) -> dict[int, list[int | float]]:
         """Items each budget buys from one set -> the budgets that buy them, ascending; equal ones are run once.
 

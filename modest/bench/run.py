@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain, groupby
+from itertools import chain
 from statistics import median
 from typing import Any
 
-from joblib import Parallel, delayed  # type: ignore[import-untyped]
-
-from modest.bench.cell import Task, work, work_each
+from modest.bench.cell import Task, Work
+from modest.bench.process import spread
 from modest.bench.protocol import Protocol
 from modest.bench.sets import Ground, prepare
 from modest.bench.store import Store
@@ -34,7 +33,8 @@ def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None, 
     progress : callable(done, total), optional
         Cells finished and cells in all.
     jobs : int
-        Processes. Each cell computes with one thread, so that their number changes no result.
+        Processes. Each cell computes with one thread, so that their number changes no result. With more than one, a
+        script that calls this needs the usual ``if __name__ == "__main__":``.
 
     Raises
     ------
@@ -91,31 +91,21 @@ def _cells(
     total = len(tasks) * len(protocol.learners)
     done = finished = len(store.all("cells"))
     left = [task for task in tasks if _unfinished(store, task, protocol)]
-    ahead = [work(store, grounds[task.set], protocol, [task]) for task in _pilots(store, left, protocol)]
+    work = Work(store, grounds, protocol)
+    ahead = [work.rows(task) for task in _pilots(store, left, protocol)]
     left = [task for task in left if _unfinished(store, task, protocol)]
     seconds = _predict(store, left, protocol) / jobs
     yield Record(
         "plan", finished, total, {"cells": total, "finished": finished + sum(map(len, ahead)), "seconds": seconds}
     )
-    for rows in chain(ahead, _spread(store, grounds, protocol, left, jobs)):
+    many = jobs > 1 and len(left) > 1
+    rest = spread(store, protocol, left, jobs) if many else map(work.rows, left)
+    for rows in chain(ahead, rest):
         for row in rows:
             done += 1
             if progress is not None:
                 progress(done, total)
             yield Record("cell", done, total, row)
-
-
-def _spread(
-    store: Store, grounds: dict[str, Ground], protocol: Protocol, left: list[Task], jobs: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Rows of the tasks as they finish: in this process, or in ``jobs`` of their own, a method of a seed at a time."""
-    if jobs == 1 or not left:
-        for _, tasks in groupby(left, key=lambda task: (task.set, task.missing, task.seed)):
-            yield from work_each(store, grounds, protocol, list(tasks))
-        return
-    groups = groupby(left, key=lambda task: (task.set, task.missing, task.seed, task.method))
-    calls = [delayed(work)(store, grounds[key[0]], protocol.bare(), list(tasks)) for key, tasks in groups]
-    yield from Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
 
 
 def _unfinished(store: Store, task: Task, protocol: Protocol) -> bool:

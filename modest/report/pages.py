@@ -179,7 +179,11 @@ def _choice(folder: Path, own: pd.DataFrame, pool: Pool) -> list[Part]:
 
 def _protocol(about: dict[str, Any]) -> Part:
     protocol = about["protocol"]
-    facts = [(name, value) for name, value in protocol.items() if value not in ({}, [])]
+    facts: list[tuple[str, Any]] = [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else value)
+        for name, value in protocol.items()
+        if value not in ({}, [])
+    ]
     for name, told in about["sets"].items():
         parts = f"{told['pool']:,} pool, {told['val']:,} validation (not used under a budget), {told['test']:,} test"
         facts += [(f"{name}: rows", parts + (" (carved)" if told["test_carved"] else ""))]

@@ -153,3 +153,16 @@ def test_a_read_only_folder_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot write"):
         list(bench.run(protocol(tmp_path / "file" / "out")))
+
+
+def test_the_number_of_processes_changes_no_byte(tmp_path):
+    changes = {"learner": ("probe", "mla"), "classifier": {"epochs": 2}}
+    alone = list(bench.run(protocol(tmp_path / "one", **changes)))
+    many = list(bench.run(protocol(tmp_path / "two", **changes), jobs=2))
+    assert len(alone) == len(many) == 17
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_no_process_is_no_answer(tmp_path):
+    with pytest.raises(ValueError, match="jobs=0"):
+        next(bench.run(protocol(tmp_path / "out"), jobs=0))

@@ -43,7 +43,20 @@ def pool(tmp_path_factory):
 
 
 def options(pool, out):
-    return ("bench", pool, "--methods", "random,kcenter", "--budgets", "8,0.1,30", "--seeds", "8", "--out", out)
+    return (
+        "bench",
+        pool,
+        "--methods",
+        "random,kcenter",
+        "--budgets",
+        "8,0.1,30",
+        "--seeds",
+        "8",
+        "--jobs",
+        "2",
+        "--out",
+        out,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +112,9 @@ def modest_says(monkeypatch, capsys):
 
 def test_json_and_the_next_command(pool, tmp_path, modest_says):
     out = tmp_path / "out"
-    code, stdout, _ = modest_says("bench", pool, "--methods", "random", "--seeds", "2", "--out", out, "--json")
+    code, stdout, _ = modest_says(
+        "bench", pool, "--methods", "random", "--seeds", "2", "--jobs", "1", "--out", out, "--json"
+    )
     answer = json.loads(stdout)
     assert code == 0
     assert answer["cells"] == len(results(out)) == 2 * 3
@@ -107,7 +122,19 @@ def test_json_and_the_next_command(pool, tmp_path, modest_says):
 
 
 def test_another_protocol_in_the_folder_is_one_sentence(pool, tmp_path, modest_says):
-    first = ("bench", pool, "--methods", "random", "--budgets", "0.1", "--out", tmp_path / "out", "--seeds")
+    first = (
+        "bench",
+        pool,
+        "--methods",
+        "random",
+        "--budgets",
+        "0.1",
+        "--jobs",
+        "1",
+        "--out",
+        tmp_path / "out",
+        "--seeds",
+    )
     assert modest_says(*first, 1)[0] == 0
     code, out, err = modest_says(*first, 2)
     assert (code, out) == (2, "")
@@ -130,7 +157,9 @@ def test_bad_options_are_one_sentence_and_write_nothing(pool, tmp_path, modest_s
 
 def test_a_report_of_the_bench_is_one_page(pool, tmp_path, modest_says):
     out = tmp_path / "out"
-    assert modest_says("bench", pool, "--methods", "random,kcenter", "--seeds", "2", "--out", out)[0] == 0
+    assert (
+        modest_says("bench", pool, "--methods", "random,kcenter", "--seeds", "2", "--jobs", "1", "--out", out)[0] == 0
+    )
     code, _, _ = modest_says("report", out, "--pool", pool, "--out", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert code == 0
@@ -141,3 +170,25 @@ def test_a_report_of_the_bench_is_one_page(pool, tmp_path, modest_says):
     assert code == 2
     assert "neither a pool nor a bench" in err
     assert not (tmp_path / "x.html").exists()
+
+
+def test_evaluate_says_what_the_classifier_itself_scores(pool, tmp_path, modest_says):
+    table = modest.open(pool)
+    train, test = table.split == "train", table.split == "test"
+    clf = modest.MultimodalClassifier(method="late", epochs=3)
+    clf.fit(table.views(rows=train), table.labels[train].astype(str), validation=False)
+    clf.save(tmp_path / "model")
+    code, stdout, err = modest_says("evaluate", pool, "--model", tmp_path / "model", "--json")
+    assert code == 0, err
+    answer = json.loads(stdout)
+    assert answer["fused"]["accuracy"] == pytest.approx(
+        clf.score(table.views(rows=test), table.labels[test].astype(str))
+    )
+    assert answer["fused"]["rows"] == int(test.sum())
+    assert answer["modality"]["audio"]["rows"] == int(table.present[test][:, table.names.index("audio")].sum())
+    assert json.loads((tmp_path / "model" / "metrics.json").read_text())["fused"] == answer["fused"]
+    code, stdout, _ = modest_says("evaluate", pool, "--model", tmp_path / "model")
+    assert "all together" in stdout
+    code, _, err = modest_says("evaluate", pool, "--model", tmp_path / "model", "--split", "val")
+    assert code == 2
+    assert "no labelled rows of split 'val'" in err

@@ -1,0 +1,58 @@
+"""Cells in several processes, which end at once when the run that began them ends, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from modest.bench.cell import Task, Work
+from modest.bench.protocol import Protocol
+from modest.bench.sets import prepare
+from modest.bench.store import Store
+
+_LOOK_EVERY = 0.1  # seconds
+_WORK: list[Work] = []  # of this process, put there once when it begins
+
+
+def spread(store: Store, protocol: Protocol, left: list[Task], jobs: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the tasks ``left`` as they finish in ``jobs`` processes; the files are written there.
+
+    Raises what a cell raises. Closing the iterator waits for the cells at work and begins no more.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(os.getpid(), store, protocol))
+    try:
+        for future in as_completed([pool.submit(_rows, task) for task in left]):
+            yield future.result()
+    except BrokenProcessPool:
+        raise OSError(
+            "a process of the bench died, perhaps for want of memory; run it again with fewer jobs to go on."
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(parent: int, store: Store, protocol: Protocol) -> None:
+    """Leave Ctrl-C to the parent, leave with it, and open the sets."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    grounds = {name: prepare(name, source, protocol.test_share) for name, source in protocol.sets.items()}
+    _WORK.append(Work(store, grounds, protocol))
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when its parent is gone: a killed run must not write beside the one that resumes it."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_EVERY)
+    os._exit(1)
+
+
+def _rows(task: Task) -> list[dict[str, Any]]:
+    return _WORK[0].rows(task)
