@@ -13,13 +13,13 @@ def labels_protocol(pool: Path, out: Path, seeds: int) -> Protocol:
 
 
 def missing_protocol(pool: Path, out: Path, seeds: int) -> Protocol:
-    """MLA against late fusion on a quarter of the labels, with 0 to 50 % of the modality cells taken away."""
+    """MLA against late fusion on 15 % of the labels, with 0 to 50 % of the modality cells taken away."""
     return Protocol(
         pool=pool,
         out=out,
         seeds=seeds,
         methods=("random",),
-        budgets=(0.25,),
+        budgets=(0.15,),
         learner=("late", "mla"),
         missing=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
         classifier={"epochs": 10},
