@@ -8,19 +8,20 @@ from typing import Any
 import typer
 
 from modest.cli import output
+from modest.cli.models import model_folder
 
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool."),
-    model: Path = typer.Option(..., help="Folder of the trained model."),
+    model: str = typer.Option(..., help="Name under the pool's models/, or the folder of a model."),
     split: str = typer.Option("test", help="Rows to score: test, val or train."),
     json: bool = output.JSON,
 ) -> None:
     """Score a model: accuracy, macro accuracy and weighted F1, for all modalities together and for each alone.
 
-    The scores are also written to metrics.json beside the model.
+    The scores are also kept in the model's metrics.json, under evaluation and the split.
 
-    Example: modest evaluate pool/ --model pool/models/mla
+    Example: modest evaluate pool --model mla
     """
     import numpy as np
 
@@ -37,16 +38,19 @@ def command(
     rows = np.flatnonzero((table.split == split) & known)
     if not len(rows):
         raise ValueError(f"{pool} has no labelled rows of split {split!r}; choose another with --split.")
-    clf = load(model)
+    folder = model_folder(pool, model)
+    clf = load(folder)
     views = table.views(list(clf.names_), rows)
     y, proba = labels[rows].astype(np.str_), clf.predict_proba(views)
     classes = np.asarray(clf.classes_).astype(np.str_)
     result = scores(y, proba, clf.modality_proba(views), classes, clf.names_)
     plain = {"split": split, "fused": _plain(result["fused"])}
     plain["modality"] = {name: _plain(own) for name, own in result["modality"].items()}
-    files.write_json(model / "metrics.json", plain)
+    path = folder / "metrics.json"
+    metrics = files.read_json(path) if path.is_file() else {}
+    files.write_json(path, {**metrics, "evaluation": {**metrics.get("evaluation", {}), split: plain}})
     lines = [_row("all together", result["fused"]), *(_row(name, own) for name, own in result["modality"].items())]
-    title = f"{model.name} on the {split} rows of {pool.name}, in %; a modality counts where it is present"
+    title = f"{folder.name} on the {split} rows of {pool.name}, in %; a modality counts where it is present"
     text = [output.table(title, ["modality", *(m.replace("_", " ") for m in METRICS), "rows"], lines)]
     output.finish(plain, json, text, f"modest report {pool}")
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import typer
 
+from modest.cli.models import model_folder
 from modest.cli.output import JSON, finish
 
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool."),
-    model: Path = typer.Option(..., help="Folder of a trained model."),
+    model: str = typer.Option(..., help="Name under the pool's models/, or the folder of a model."),
     out: Path = typer.Option(Path("predictions.csv"), help="CSV file to write."),
     split: str = typer.Option("", help="Only rows of this split; all rows when left out."),
     device: str = typer.Option("", help="cpu or cuda; decided when left out."),
@@ -19,7 +20,7 @@ def command(
 ) -> None:
     """Predict every row of a pool: id, label, probability, and the weight each modality had.
 
-    Example: modest predict demo-pool --model demo-pool/models/mla --out predictions.csv
+    Example: modest predict demo-pool --model mla --out predictions.csv
     """
     import numpy as np
     import pandas as pd
@@ -27,7 +28,7 @@ def command(
     import modest
     from modest.training.checkpoints import write_atomically
 
-    clf = modest.load(model, device=device or None)
+    clf = modest.load(model_folder(pool, model), device=device or None)
     opened = modest.open(pool)
     rows = np.arange(len(opened.ids))
     if split:

@@ -36,6 +36,11 @@ def command(
     known(method, METHODS, "method")
     opened = modest.open(pool)
     rows, taken = candidates(opened, None if split == "all" else split, ignore_labels)
+    if taken.all():
+        raise ValueError(
+            f"every row of split {split!r} in {pool} is labelled or was chosen already; add rows, "
+            "or rehearse with --ignore-labels."
+        )
     views = opened.views(rows=rows)
     choice = modest.select(
         views, _budget(budget), method, seed, taken, memory=memory, device=device, **dict(map(_knob, knob))

@@ -186,7 +186,9 @@ def test_evaluate_says_what_the_classifier_itself_scores(pool, tmp_path, modest_
     )
     assert answer["fused"]["rows"] == int(test.sum())
     assert answer["modality"]["audio"]["rows"] == int(table.present[test][:, table.names.index("audio")].sum())
-    assert json.loads((tmp_path / "model" / "metrics.json").read_text())["fused"] == answer["fused"]
+    assert json.loads((tmp_path / "model" / "metrics.json").read_text())["evaluation"]["test"] == {
+        name: answer[name] for name in ("split", "fused", "modality")
+    }
     code, stdout, _ = modest_says("evaluate", pool, "--model", tmp_path / "model")
     assert "all together" in stdout
     code, _, err = modest_says("evaluate", pool, "--model", tmp_path / "model", "--split", "val")
