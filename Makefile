@@ -16,8 +16,9 @@ setup: .venv/.ok
 demo: setup
 	.venv/bin/modest demo
 
+# one process per core and one thread in each: small products only lose by sharing cores
 test: setup
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto
 
 lint: setup
 	.venv/bin/ruff check modest tests benchmarks
