@@ -85,7 +85,7 @@ def test_training_uses_the_labelled_training_rows_only(pool):
         (train.command, ["--method", "nonsense"], "method='nonsense'"),
         (train.command, ["--name", "../x"], "plain folder name"),
         (train.command, ["--epochs", 0], "epochs=0"),
-        (predict.command, ["--model", "nowhere"], "holds no config"),
+        (predict.command, ["--model", "nowhere"], "is neither a folder of a model"),
     ],
 )
 def test_errors_are_one_sentence_and_leave_nothing(pool, command, arguments, message):
