@@ -17,7 +17,7 @@ takes its most similar free row that no earlier one took.
 Departures: the printed objective D - lambda R leaves out k = j; it repels parameters off the data and returns its
 random start (``objective="printed"``, kept for study; ``"self"`` is Eq. 5 with the self term). lambda inside the log is
 not a linear weight. Assignment and item weights are refreshed every ``refresh`` steps, which moved the objective by
-0.02 to 0.24 % where measured (docs/results); ``refresh=1`` is the released algorithm. Several modalities: every half
+0.24 % from the exact fp32 run (docs/results); ``refresh=1`` is the released algorithm. Several modalities: every half
 is normalised by itself, so that none can fade. Taken rows become parameters that never move, and the loss counts the
 other rows only.
 Cost n B D / refresh + B^2 D per step; memory one tile x B. ``scores``: share of the items that the row's parameter
