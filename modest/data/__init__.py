@@ -1,4 +1,4 @@
-"""Tables of items: reading them in, the pool folder, presence, splits, keys and batches. Nothing here imports torch."""
+"""Tables of items: reading them in, the pool folder, presence, splits and keys. Nothing here imports torch."""
 
 from modest.data.demo import demo
 from modest.data.ingest import ingest

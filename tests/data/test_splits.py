@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from modest.data.batches import batches
 from modest.data.splits import carve, split_hash, subsample
 
 
@@ -71,21 +70,3 @@ def test_split_hash_names_an_assignment_not_an_order():
     assert split_hash(ids, split) == split_hash(ids[::-1], split[::-1])
     assert split_hash(ids, split) != split_hash(ids, split[::-1][[1, 0, 2]])
     assert len(split_hash(ids, np.eye(3, dtype=bool))) == 16
-
-
-def test_batches_cover_every_row_once_and_repeat_by_key():
-    mask = np.arange(50) % 3 > 0
-    for rows in (50, np.arange(5, 30), mask):
-        wanted = np.arange(50)[mask] if rows is mask else np.arange(rows) if isinstance(rows, int) else rows
-        epoch = list(batches(rows, 8, seed=1, epoch=2))
-        assert sorted(np.concatenate(epoch)) == wanted.tolist()
-        again = list(batches(rows, 8, seed=1, epoch=2))
-        assert all((a == b).all() for a, b in zip(epoch, again))
-        assert not (np.concatenate(epoch) == np.concatenate(list(batches(rows, 8, seed=1, epoch=3)))).all()
-        assert (np.concatenate(list(batches(rows, 8, 1, 2, shuffle=False))) == wanted).all()
-    assert [len(b) for b in batches(10, 4, 0, 0, drop_last=True)] == [4, 4]
-    assert [len(b) for b in batches(3, 4, 0, 0, drop_last=True)] == [3]
-    assert not (np.concatenate(list(batches(50, 9, -1, 0))) == np.concatenate(list(batches(50, 9, 1, 0)))).all()
-    for bad in ((10, 0), (0, 4)):
-        with pytest.raises(ValueError, match=r"size=0|rows is empty"):
-            batches(*bad, seed=0, epoch=0)
