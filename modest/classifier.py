@@ -18,7 +18,7 @@ from modest.learning.holdout import Labelled, prepare, standardise
 from modest.learning.inputs import align, encode_labels, table, whole
 from modest.learning.measure import Dynamics, forward, measure, softmax
 from modest.neighbours.device import decide
-from modest.training import Batches, Plan, Run, read_config, read_model, restore, write_model
+from modest.training import Batches, Plan, Run, read_config, read_model, ready, restore, write_model
 from modest.training.fit import fit as train
 from modest.types import Bool, Float, Record
 
@@ -173,8 +173,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _batches(self, data: Labelled, training: bool = False) -> Batches:
         size = self.batch_size if training else _PREDICT_ROWS
         drop = self.modality_dropout if training else 0.0
-        views = (data.views, data.present, data.rows, data.y)
-        return Batches(*views, size, self._seed(), training, drop, device=decide(self.device))
+        table = (ready(data.views), data.present, data.rows, data.y)
+        return Batches(*table, size, self._seed(), training, drop, decide(self.device))
 
     def _logits(self, X: Any) -> tuple[Float, Float, Float, Bool]:
         """Fused (n, C), modality (M, n, C), weights (n, M), and present (n, M)."""

@@ -37,7 +37,7 @@ def measure(task: Task, batches: Batches) -> tuple[tuple[float, ...], Mapping[st
 
     Rows whose class number is -1 (unknown in training) count as wrong and have no likelihood.
     """
-    y = batches.y if batches.y is not None else np.full(len(batches.views), -1)
+    y = batches.y if batches.y is not None else np.full(len(batches.present), -1)
     truth = y[batches.rows]
     fused = forward(task, batches)[0]
     accuracy = float((fused.argmax(axis=1) == truth).mean())

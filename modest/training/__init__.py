@@ -5,26 +5,35 @@
 
 from __future__ import annotations
 
-from modest.training.batches import Batches, drop_modalities
+from modest.training.batches import Batches, Column, Ready, drop_modalities, ready
 from modest.training.checkpoints import read_config, read_model, restore, snapshot, write_model
-from modest.training.fit import OPTIMIZERS, Plan
+from modest.training.plan import OPTIMIZERS, Plan
+from modest.training.processes import World, world
+from modest.training.resume import Kept
 from modest.training.run import Run
 from modest.training.schedules import SCHEDULES
-from modest.training.task import Batch, Logits, Task
+from modest.training.task import Batch, Logits, Stateful, Task
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Batch",
     "Batches",
+    "Column",
+    "Kept",
     "Logits",
     "Plan",
+    "Ready",
     "Run",
+    "Stateful",
     "Task",
+    "World",
     "drop_modalities",
     "read_config",
     "read_model",
+    "ready",
     "restore",
     "snapshot",
+    "world",
     "write_model",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -14,7 +14,8 @@ class Batch:
     """Some rows of the table, on the device.
 
     ``x``: one (n, d_m) tensor per modality, absent rows hold zeros; ``present`` (n, M) bool; ``y`` (n,) int64 class
-    numbers or None; ``index`` of ``count`` batches of this ``epoch``, all from 0.
+    numbers or None; ``index`` of ``count`` batches of this ``epoch``, all from 0; ``rows`` (n,) int64 of the table.
+    A modality's x may have more dimensions than two (pictures, spectrograms, frames) or hold tokens (int64).
     """
 
     x: tuple[Tensor, ...]
@@ -23,6 +24,7 @@ class Batch:
     index: int = 0
     count: int = 1
     epoch: int = 0
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -77,4 +79,17 @@ class Task(Protocol):
 
     def logits(self, batch: Batch) -> Logits:
         """Predictions; nothing is changed."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A task that holds more than its net: what a checkpoint needs besides weights and optimiser to go on."""
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Tensors by name."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what ``state`` gave."""
         ...

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from modest.learning import METHODS, Towers
-from modest.training import Batches, Plan
+from modest.training import Batches, Plan, ready
 from modest.training.fit import fit
 from modest.types import Views
 
@@ -37,7 +37,7 @@ def train(vectors, momentum=0.0, present=None, **options):
     there = np.ones((count * n, M), dtype=bool) if present is None else present.reshape(count * n, M).astype(bool)
     views = Views({"a": x[0], "b": x[1]})
     rows = np.arange(count * n)
-    batches = Batches(views, there, rows, vectors["y"].ravel(), size=n, shuffle=False, dtype=torch.float64)
+    batches = Batches(ready(views, torch.float64), there, rows, vectors["y"].ravel(), size=n, shuffle=False)
     plan = Plan(epochs=1, lr=float(vectors["lr"]), optimizer="sgd", momentum=momentum)
     seen = {"head_grad": [], "mean_feature": []}
     edit = recipe.before_step

@@ -7,7 +7,7 @@ import torch
 from modest import MultimodalClassifier
 from modest.learning import METHODS, Towers
 from modest.learning.towers import FILLS
-from modest.training import Batch, Batches, Plan
+from modest.training import Batch, Batches, Plan, ready
 from modest.training.fit import fit
 from modest.types import Views
 
@@ -139,7 +139,7 @@ def test_absent_modality_is_left_alone(method, options):
     before = [p.detach().clone() for p in recipe.towers.encoders[1].parameters()]
     views = Views(dict(zip(NAMES, (x.numpy() for x in one.x))))
     rows = np.arange(N)
-    batches = Batches(views, one.present.numpy(), rows, one.y.numpy(), 5, dtype=torch.float64)
+    batches = Batches(ready(views, torch.float64), one.present.numpy(), rows, one.y.numpy(), 5)
     for _ in fit(recipe.stages(), batches, Plan(epochs=3, lr=0.1, weight_decay=0.1)):
         pass
     assert all(torch.equal(a, b) for a, b in zip(before, recipe.towers.encoders[1].parameters()))
@@ -164,7 +164,7 @@ def test_absent_content_does_not_matter(method):
 
 def states(recipe, one, epochs=4):
     views = Views(dict(zip(NAMES, (x.numpy() for x in one.x))))
-    batches = Batches(views, one.present.numpy(), np.arange(N), one.y.numpy(), 5, dtype=torch.float64)
+    batches = Batches(ready(views, torch.float64), one.present.numpy(), np.arange(N), one.y.numpy(), 5)
     for _ in fit(recipe.stages(), batches, Plan(epochs=epochs, lr=0.05, optimizer="sgd")):
         pass
     return {k.replace("heads.0", "head"): v for k, v in recipe.net.state_dict().items()}

@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from modest.training import Batches, Plan, Run, drop_modalities, read_config, read_model, restore, snapshot, write_model
+from modest.training import (
+    Batches,
+    Plan,
+    Run,
+    drop_modalities,
+    read_config,
+    read_model,
+    ready,
+    restore,
+    snapshot,
+    write_model,
+)
 from modest.training.fit import fit
 from modest.training.schedules import SCHEDULES
 from modest.types import Record, Views
@@ -49,7 +60,7 @@ class Toy:
 
 def batches(n=6, size=3, **more):
     views = Views({"x": np.arange(2.0 * n).reshape(n, 2)})
-    return Batches(views, np.ones((n, 1), bool), np.arange(n), np.zeros(n, np.int64), size, **more)
+    return Batches(ready(views), np.ones((n, 1), bool), np.arange(n), np.zeros(n, np.int64), size, **more)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -160,7 +171,7 @@ def test_batches_read_memory_maps_and_tensors_and_zero_absent_rows(tmp_path):
     views = Views({"a": mapped, "b": torch.from_numpy(x)})
     present = np.ones((6, 2), bool)
     present[2, 0] = False
-    (one,) = Batches(views, present, np.arange(6), size=6, shuffle=False).epoch()
+    (one,) = Batches(ready(views), present, np.arange(6), size=6, shuffle=False).epoch()
     assert one.x[0].dtype == torch.float32
     assert one.x[0][2].tolist() == [0, 0]
     assert one.x[1][2].tolist() == [4, 5]
