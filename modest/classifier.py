@@ -167,7 +167,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if not 0 <= self.modality_dropout <= 1:
             raise ValueError(f"modality_dropout={self.modality_dropout} is not a share in [0, 1]; try 0.3.")
         generator = torch.Generator().manual_seed(self._seed())
-        towers = Towers(list(widths.values()), self.width, generator, self.hidden, self.fill)
+        towers = Towers.over(list(widths.values()), self.width, generator, self.hidden, self.fill)
         return METHODS[self.method].build(towers, list(widths), classes, generator, self.options)
 
     def _batches(self, data: Labelled, training: bool = False) -> Batches:

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from modest.encoders.towers import linear
 from modest.learning.fusion import mean_fusion
-from modest.learning.towers import Towers, linear
+from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
 
 __all__ = ["Concat", "Options"]
@@ -39,7 +40,7 @@ class Concat:
         self, towers: Towers, names: Sequence[str], classes: int, generator: torch.Generator, options: Options
     ) -> None:
         self.towers = towers
-        self.head = linear(towers.width * len(towers), classes, generator, towers.shift[0].dtype)
+        self.head = linear(towers.width * len(towers), classes, generator, towers.dtype)
         self.net: nn.Module = nn.ModuleDict({"towers": towers, "head": self.head})
 
     def stages(self) -> list[Task]:

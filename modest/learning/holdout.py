@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from modest.data.splits import carve
+from modest.encoders.towers import Tower
 from modest.learning.inputs import align, encode_labels, is_pool, statistics, table, whole
 from modest.learning.towers import Towers
 from modest.types import Bool, Int, Views
@@ -52,9 +53,10 @@ def prepare(X: Any, y: Any, validation: Any, groups: Any, seed: int) -> tuple[La
 
 def standardise(towers: Towers, data: Labelled) -> None:
     """Set mean and deviation of each tower's input from the present training rows."""
-    for m, array in enumerate(data.views.arrays.values()):
-        mean, deviation = statistics(array, data.rows[data.present[data.rows, m]])
-        towers.standardise(m, torch.from_numpy(mean), torch.from_numpy(deviation))
+    for m, (array, tower) in enumerate(zip(data.views.arrays.values(), towers.encoders)):
+        if isinstance(tower, Tower):
+            mean, deviation = statistics(array, data.rows[data.present[data.rows, m]])
+            tower.standardise(torch.from_numpy(mean), torch.from_numpy(deviation))
 
 
 def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from modest.checks import known
+from modest.encoders.towers import linear
 from modest.learning.fusion import FUSIONS
-from modest.learning.towers import Towers, linear
+from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
 
 __all__ = ["Late", "Options", "modality_logits"]
@@ -61,7 +62,7 @@ class Late:
     def __init__(
         self, towers: Towers, names: Sequence[str], classes: int, generator: torch.Generator, options: Options
     ) -> None:
-        dtype = towers.shift[0].dtype
+        dtype = towers.dtype
         count = 1 if options.head == "shared" else len(towers)
         self.options = options
         self.towers = towers

@@ -38,10 +38,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from modest.checks import known
+from modest.encoders.towers import linear
 from modest.learning.fusion import FUSIONS
 from modest.learning.late import modality_logits
 from modest.learning.projection import GradientProjector
-from modest.learning.towers import Towers, linear
+from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
 
 __all__ = ["MLA", "Options", "decay"]
@@ -103,7 +104,7 @@ class MLA:
         self.options = options
         self.names = tuple(names)
         self.towers = towers
-        self.head = linear(towers.width, classes, generator, towers.shift[0].dtype)
+        self.head = linear(towers.width, classes, generator, towers.dtype)
         self.net: nn.Module = nn.ModuleDict({"towers": towers, "head": self.head})
         self.projector = GradientProjector(
             towers.width, options.alpha_at(0.0), options.normalize, options.reset, options.project_with
@@ -159,6 +160,15 @@ class MLA:
             self.projector.update(self._mean)
         if not first and options.project_step == "gradient":
             self.head.weight.grad = self.projector.project(gradient)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """P and the number of steps, for a checkpoint."""
+        return {**self.projector.state(), "steps": torch.tensor(self.steps)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        self.projector.load_state(state)
+        self.steps = int(state["steps"])
 
     def logits(self, batch: Batch) -> Logits:
         """The shared head on each modality, fused over those that speak."""

@@ -24,6 +24,7 @@ and symmetrised after each update; the mean is detached. Cost: O(s^2) per update
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -119,3 +120,12 @@ class GradientProjector:
             raise ValueError(f"grad has shape {tuple(grad.shape)}; its last axis must have width dim={self.dim}.")
         P = self._current if self.project_with == "current" else self._previous
         return (grad.to(torch.float64) @ P.to(grad.device)).to(grad.dtype)
+
+    def state(self) -> dict[str, Tensor]:
+        """What :meth:`load_state` needs to go on from here."""
+        return {"current": self._current, "previous": self._previous, "updates": torch.tensor(self.updates)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._current, self._previous = state["current"], state["previous"]
+        self.updates = int(state["updates"])

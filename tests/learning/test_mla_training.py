@@ -16,14 +16,14 @@ def vectors(shared):
 
 
 def recipe_at_start(vectors, **options):
-    towers = Towers([8, 8], 6, torch.Generator().manual_seed(0), dtype=torch.float64)
+    towers = Towers.over([8, 8], 6, torch.Generator().manual_seed(0), dtype=torch.float64)
     recipe = METHODS["mla"].build(
         towers, ["a", "b"], 3, torch.Generator().manual_seed(0), {"alpha": float(vectors["alpha"]), **options}
     )
     with torch.no_grad():
         for m in range(2):
-            towers.encoders[m][0].weight.copy_(torch.from_numpy(vectors["enc_w0"][m]))
-            towers.encoders[m][0].bias.copy_(torch.from_numpy(vectors["enc_b0"][m]))
+            towers.encoders[m].layers[0].weight.copy_(torch.from_numpy(vectors["enc_w0"][m]))
+            towers.encoders[m].layers[0].bias.copy_(torch.from_numpy(vectors["enc_b0"][m]))
         recipe.head.weight.copy_(torch.from_numpy(vectors["head_w0"]))
         recipe.head.bias.copy_(torch.from_numpy(vectors["head_b0"]))
     return recipe
@@ -53,7 +53,7 @@ def train(vectors, momentum=0.0, present=None, **options):
     for record in fit(recipe.stages(), batches, plan):
         if "turn" not in record.values:
             continue
-        encoders = [tower[0] for tower in recipe.towers.encoders]
+        encoders = [tower.layers[0] for tower in recipe.towers.encoders]
         now = {
             "enc_w": np.stack([e.weight.detach().numpy() for e in encoders]).copy(),
             "enc_b": np.stack([e.bias.detach().numpy() for e in encoders]).copy(),

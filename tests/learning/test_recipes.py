@@ -24,9 +24,9 @@ VARIANTS = [(name, {}) for name in METHODS] + [
 
 def build(method, options=None, fill="feature", hidden=(), seed=3):
     generator = torch.Generator().manual_seed(seed)
-    towers = Towers(WIDTHS, WIDTH, generator, hidden, fill, torch.float64)
+    towers = Towers.over(WIDTHS, WIDTH, generator, hidden, fill, torch.float64)
     for m, d in enumerate(WIDTHS):
-        towers.standardise(m, torch.full((d,), 0.3 * (m + 1)), torch.full((d,), 1.5))
+        towers.encoders[m].standardise(torch.full((d,), 0.3 * (m + 1)), torch.full((d,), 1.5))
     return METHODS[method].build(towers, NAMES, CLASSES, generator, options)
 
 
@@ -54,13 +54,14 @@ def slow_logits(recipe, one, fill):
         else:
             h = min(m, sum(k.startswith("heads") for k in state) // 2 - 1)
             W, b = state[f"heads.{h}.weight"], state[f"heads.{h}.bias"]
-        shift, scale = state[f"towers.shift.{m}"], state[f"towers.scale.{m}"]
+        tower = f"towers.encoders.{m}"
+        shift, scale = state[f"{tower}.shift"], state[f"{tower}.scale"]
         for i in range(N):
             there = bool(one.present[i, m])
             if not there and fill == "feature":
                 continue
             x = one.x[m][i].numpy() if there or fill == "zero" else shift
-            f = state[f"towers.encoders.{m}.0.weight"] @ ((x - shift) / scale) + state[f"towers.encoders.{m}.0.bias"]
+            f = state[f"{tower}.layers.0.weight"] @ ((x - shift) / scale) + state[f"{tower}.layers.0.bias"]
             own[m, i] = W @ f + b
     return own
 
