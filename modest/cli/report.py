@@ -13,20 +13,43 @@ def command(
     source: Path = typer.Argument(..., help="Folder of a pool or of a bench."),
     out: Path = typer.Option(Path("report.html"), help="The HTML file to write."),
     pool: Path | None = typer.Option(None, help="For a bench: the pool it ran on, to draw what was chosen."),
+    views: str | None = typer.Option(None, help="For a pool: views to look at, image=NAME,text=NAME."),
+    before: str | None = typer.Option(None, help="For a pool: views to put beside them, image=NAME,text=NAME."),
+    seed: int = output.SEED,
     json: bool = output.JSON,
 ) -> None:
     """Write a report with plots and tables: one HTML file that needs nothing else.
 
-    Example: modest report bench/ --pool pool/ --out report.html
+    A pool with two modalities of one width gets its modality gap drawn; --before shows how it was in other views.
+
+    Example: modest report pool/ --views image=new,text=new --before image=old,text=old
     """
     from modest import report
     from modest.data.pool import open as open_pool
 
+    named = {"--views": _encoders(views, "--views"), "--before": _encoders(before, "--before")}
     if (source / "protocol.json").is_file():
+        if any(given is not None for given in named.values()):
+            raise ValueError(f"{source} is a bench; --views and --before belong to the report of a pool.")
         page = report.bench_page(source, None if pool is None else open_pool(pool))
     elif (source / "config.json").is_file():
-        page = report.pool_page(open_pool(source))
+        page = report.pool_page(open_pool(source), named["--views"], named["--before"], seed)
     else:
         raise FileNotFoundError(f"{source} holds neither a pool nor a bench; give the folder of one of them.")
     path = report.write(page, out)
     output.finish({"report": path, "sections": [part.title for part in page.parts]}, json, [f"report in {path}"])
+
+
+def _encoders(text: str | None, option: str) -> dict[str, str] | None:
+    """MODALITY=ENCODER,... as a mapping; None when it was not given."""
+    if text is None:
+        return None
+    found: dict[str, str] = {}
+    for told in text.split(","):
+        name, _, encoder = (part.strip() for part in told.partition("="))
+        if not name or not encoder:
+            raise ValueError(f"{option} {text!r} cannot be read; write it as image=NAME,text=NAME.")
+        if name in found:
+            raise ValueError(f"{option} names {name!r} twice; name it once.")
+        found[name] = encoder
+    return found

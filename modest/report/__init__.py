@@ -1,8 +1,21 @@
 """Reports: plots as matplotlib figures, and one HTML page that holds everything it shows."""
 
 from modest.report import plots
+from modest.report.gap import gap_parts
 from modest.report.html import Page, Part, html, write
 from modest.report.pages import bench_page, bench_parts, choice_parts, pool_page
 from modest.report.plane import plane
 
-__all__ = ["Page", "Part", "bench_page", "bench_parts", "choice_parts", "html", "plane", "plots", "pool_page", "write"]
+__all__ = [
+    "Page",
+    "Part",
+    "bench_page",
+    "bench_parts",
+    "choice_parts",
+    "gap_parts",
+    "html",
+    "plane",
+    "plots",
+    "pool_page",
+    "write",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from modest.bench.tables import grid, summarise
 from modest.data.pool import Pool
 from modest.evaluation import class_balance, curve
 from modest.report import plots
+from modest.report.gap import gap_parts
 from modest.report.html import Page, Part
 from modest.report.plane import plane
 
@@ -60,9 +62,16 @@ def bench_parts(folder: str | Path, pool: Pool | None = None) -> list[Part]:
     return [*parts, _protocol(about)]
 
 
-def pool_page(pool: Pool) -> Page:
-    """Page of a pool: what it holds, which modalities are there, its classes, and what its latest round chose."""
-    labels, present = pool.labels, pool.present
+def pool_page(
+    pool: Pool, views: Mapping[str, str] | None = None, before: Mapping[str, str] | None = None, seed: int = 0
+) -> Page:
+    """Page of a pool: its modalities, its classes, what its latest round chose, and its modality gap.
+
+    ``views`` and ``before`` (modality -> encoder) and ``seed`` as in :func:`modest.report.gap.gap_parts`, with its
+    errors; modalities not named in ``views`` are shown by their default encoder.
+    """
+    labels = pool.labels
+    asked: Any = {**dict.fromkeys(pool.names), **(views or {})}
     known = sum(label is not None for label in labels)
     numbers = [
         (f"{len(pool):,}", "items"),
@@ -70,12 +79,15 @@ def pool_page(pool: Pool) -> Page:
         (str(len(pool.classes)), "classes"),
         (str(len(pool.rounds)), "rounds"),
     ]
-    views = pool.views() if pool.names else None
-    widths = {} if views is None else views.shape
+    opened = pool.views(asked) if pool.names else None
+    widths = {} if opened is None else opened.shape
+    present = (
+        np.ones((len(pool), len(widths)), dtype=bool) if opened is None or opened.present is None else opened.present
+    )
     held = pd.DataFrame(
         {
-            "modality": list(pool.names),
-            "features": [widths[name][1] for name in pool.names],
+            "modality": list(widths),
+            "features": [width for _, width in widths.values()],
             "items that have it": [f"{int(k):,}" for k in present.sum(axis=0)],
             "share": [f"{100 * k:.1f} %" for k in present.mean(axis=0)],
         }
@@ -87,21 +99,28 @@ def pool_page(pool: Pool) -> Page:
         row = dict(zip(pool.ids.tolist(), range(len(pool))))
         chosen = np.array([row[name] for name in ids], dtype=np.int64)
         method = str(last.manifest.get("method", ""))
-        parts += choice_parts(pool, chosen, method, f"round {last.number}: {len(chosen)} items chosen by {method}")
+        told = f"round {last.number}: {len(chosen)} items chosen by {method}"
+        parts += choice_parts(pool, chosen, method, told, asked)
     elif known:
         parts.append(Part("Classes", figure=plots.class_bars(class_balance(labels, np.arange(len(pool))))))
+    parts += gap_parts(pool, views, before, seed)
     return Page(f"Pool {pool.path.name}", "What the pool holds and what was chosen from it.", parts, numbers)
 
 
-def choice_parts(pool: Pool, chosen: Any, method: str, told: str) -> list[Part]:
-    """Chosen rows (in the frame of the pool) on a map, and their classes beside the training pool's, if labelled."""
+def choice_parts(
+    pool: Pool, chosen: Any, method: str, told: str, encoders: Mapping[str, str] | None = None
+) -> list[Part]:
+    """Chosen rows (in the frame of the pool) on a map, and their classes beside the training pool's, if labelled.
+
+    ``encoders`` (modality -> encoder) name the views drawn, as in ``pool.views``.
+    """
     labels, train = pool.labels, pool.split == "train"
     rows = np.flatnonzero(train)
     if len(rows) > _MOST_POINTS:
         rows = np.union1d(rows[:: -(-len(rows) // _MOST_POINTS)], chosen)
     rows = np.union1d(rows, chosen)
     place = np.searchsorted(rows, chosen)
-    figure = plots.choice_map(plane(pool.views(rows=rows)), place, labels[rows].tolist(), method)
+    figure = plots.choice_map(plane(pool.views(encoders, rows=rows)), place, labels[rows].tolist(), method)
     caption = "Each dot is an item, standardised views side by side, projected on their two principal directions."
     parts = [Part("What was chosen", told[:1].upper() + told[1:] + ".", figure, caption)]
     if any(labels[row] is not None for row in chosen):

@@ -166,15 +166,22 @@ _TEN = (
 )
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one quiet pair of axes; sizes in inches."""
+def panels(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, NDArray[Any]]:
+    """A figure with (rows, columns) quiet pairs of axes; sizes in inches."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
+        grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, grid
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one quiet pair of axes; sizes in inches."""
+    figure, grid = panels(width, height)
+    return figure, grid[0, 0]
 
 
 def _lines(axes: Axes, summary: pd.DataFrame, by: str, along: str, height: float) -> None:

@@ -75,8 +75,9 @@ def pool(tmp_path):
 
 def test_a_pool_without_rounds_shows_modalities_and_classes(pool):
     built = report.pool_page(pool)
-    assert [part.title for part in built.parts] == ["Modalities", "Classes"]
+    assert [part.title for part in built.parts] == ["Modalities", "Classes", "Modality gap"]
     assert built.parts[0].table["share"].tolist() == ["100.0 %", "80.0 %"]
+    assert "image by given has 4, audio by given has 3 features" in built.parts[2].text
     assert {what: value for value, what in built.numbers}["items"] == "60"
 
 
@@ -84,7 +85,7 @@ def test_a_round_is_drawn_where_its_items_lie(pool):
     choice = modest.select(pool.views(), 6, method="kcenter")
     pool.add(choice)
     built = report.pool_page(pool)
-    assert [part.title for part in built.parts] == ["Modalities", "What was chosen", "Classes bought"]
+    assert [part.title for part in built.parts] == ["Modalities", "What was chosen", "Classes bought", "Modality gap"]
     chosen = [c for c in built.parts[1].figure.axes[0].collections if len(c.get_offsets())][1]
     expected = report.plane(pool.views())[choice.rows]
     np.testing.assert_allclose(chosen.get_offsets(), expected)
