@@ -105,7 +105,8 @@ def _pair(
     caption = (
         f"{named[:1].upper()}{named[1:]}. Cosines of {len(rows):,} items with their own and with another item's other "
         "half (dashed: means over all items); rows divided by their norm, projected on the two principal directions of "
-        "both modalities together, lines join the halves of one item, large marks are means."
+        "both modalities together, lines join the halves of one item, large marks are "
+        "means, which may lie closer in this plane than they do in the space."
     )
     return Part(title, text, gap_figure(spaces), caption, _table(spaces, pair))
 

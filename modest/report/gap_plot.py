@@ -79,7 +79,7 @@ def _cosines(axes: Axes, space: Space, edges: Any) -> float:
 def _plane(axes: Axes, space: Space, reach: float) -> None:
     first, second = space.points.values()
     for a, b in zip(first[:_JOINED], second[:_JOINED]):
-        axes.plot([a[0], b[0]], [a[1], b[1]], color=INK, linewidth=0.7, alpha=0.75, zorder=3)
+        axes.plot([a[0], b[0]], [a[1], b[1]], color=INK, linewidth=0.9, alpha=0.8, zorder=3)
     for (name, points), (tone, mark) in zip(space.points.items(), SIDES):
         x, y = points.T
         axes.scatter(x, y, s=11, color=tone, marker=mark, alpha=0.4, linewidths=0)
