@@ -138,7 +138,7 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], weights: str | Path, encod
     own = net.state_dict()
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
     wrong = [f"it lacks {name}" for name in needed if name not in state]
-    wrong += [f"it has {name}, which the encoder has not" for name in state if name not in own]
+    wrong += [f"it has {name}, which the encoder has not" for name in sorted(state) if name not in own]
     wrong += [
         f"its {name} has shape {tuple(state[name].shape)}, the encoder's has {tuple(own[name].shape)}"
         for name in own
