@@ -41,7 +41,7 @@ class Bert(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[CLS] of the last layer; columns that are empty in all rows are not computed."""
         there = x != PAD
-        longest = max(1, int(there.sum(dim=1).max())) if len(x) else 1
+        longest = int(there.sum(dim=1).max())
         states = self.body(input_ids=x[:, :longest], attention_mask=there[:, :longest].long()).last_hidden_state
         first: Tensor = states[:, 0]
         return first
