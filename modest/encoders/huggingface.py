@@ -107,7 +107,9 @@ def _place(place: str) -> tuple[str, str | None]:
         return str(whole), None
     name, _, revision = place.partition("@")
     whole = Path(name).expanduser()
-    return (str(whole) if whole.is_dir() or name.startswith("~") else name), revision or None
+    if not whole.is_dir() and name.startswith(("/", ".", "~")):
+        raise ValueError(f"hf:{place} is no folder that is there; give the folder of a model, or its id at the hub.")
+    return (str(whole) if whole.is_dir() else name), revision or None
 
 
 def _check_folder(uri: str, folder: Path) -> None:
