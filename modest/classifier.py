@@ -18,6 +18,7 @@ from modest.learning.holdout import Labelled, prepare, standardise
 from modest.learning.inputs import align, encode_labels, table, whole
 from modest.learning.measure import Dynamics, forward, measure, softmax
 from modest.neighbours.device import decide
+from modest.representation import embedding
 from modest.training import Batches, Plan, Run, read_config, read_model, ready, restore, write_model
 from modest.training.fit import fit as train
 from modest.types import Bool, Float, Record
@@ -237,11 +238,14 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
 
 # kind in config.json -> (newest format read, reader)
-_KINDS = {KIND: (FORMAT, MultimodalClassifier._from_config)}
+_KINDS: Mapping[str, tuple[int, Callable[..., Any]]] = {
+    KIND: (FORMAT, MultimodalClassifier._from_config),
+    embedding.KIND: (embedding.FORMAT, embedding.Representation.from_config),
+}
 
 
-def load(folder: str | PathLike[str], device: str | None = None) -> MultimodalClassifier:
-    """Read a saved model.
+def load(folder: str | PathLike[str], device: str | None = None) -> Any:
+    """Read a saved model: a MultimodalClassifier or a Representation, by its kind.
 
     FileNotFoundError if a file is missing; ValueError if the kind is unknown, the format newer, or a file is damaged.
     """

@@ -104,6 +104,6 @@ def dense(block: Any) -> NDArray[Any]:
     """NumPy array of a block that may be a torch tensor on any device (bfloat16 becomes float32)."""
     if hasattr(block, "detach"):
         block = block.detach().cpu()
-        block = block.float() if block.is_floating_point() else block
+        block = block.float() if str(block.dtype) == "torch.bfloat16" else block
         return np.asarray(block.numpy())
     return np.asarray(block)

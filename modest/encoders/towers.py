@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Tower", "linear"]
+from modest.data.presence import dense
+from modest.types import Float, Int
+
+__all__ = ["Tower", "linear", "standardise", "statistics"]
+
+_CHUNK = 8192
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> nn.Linear:
@@ -64,3 +71,22 @@ class Tower(nn.Module):
         """Features (k, width) of rows (k, d)."""
         encoded: Tensor = self.layers((x - self.shift) / self.scale)
         return encoded
+
+
+def statistics(array: Any, rows: Int) -> tuple[Float, Float]:
+    """Mean and standard deviation (divisor n) per feature over some rows of a view, two passes in float64.
+
+    No rows give mean 0 and deviation 1.
+    """
+    width = int(array.shape[1])
+    if not len(rows):
+        return np.zeros(width), np.ones(width)
+    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    mean: Float = np.sum([dense(array[part]).astype(np.float64).sum(axis=0) for part in parts], axis=0) / len(rows)
+    square = np.sum([((dense(array[part]).astype(np.float64) - mean) ** 2).sum(axis=0) for part in parts], axis=0)
+    return mean, np.sqrt(square / len(rows))
+
+
+def standardise(tower: Tower, array: Any, rows: Int) -> None:
+    """Set a tower's mean and deviation from some rows of its view."""
+    tower.standardise(*(torch.from_numpy(numbers) for numbers in statistics(array, rows)))

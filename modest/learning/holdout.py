@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from modest.data.splits import carve
+from modest.encoders import towers as towers_room
 from modest.encoders.towers import Tower
-from modest.learning.inputs import align, encode_labels, is_pool, statistics, table, whole
+from modest.learning.inputs import align, encode_labels, is_pool, table, whole
 from modest.learning.towers import Towers
 from modest.types import Bool, Int, Views
 
@@ -55,8 +55,7 @@ def standardise(towers: Towers, data: Labelled) -> None:
     """Set mean and deviation of each tower's input from the present training rows."""
     for m, (array, tower) in enumerate(zip(data.views.arrays.values(), towers.encoders)):
         if isinstance(tower, Tower):
-            mean, deviation = statistics(array, data.rows[data.present[data.rows, m]])
-            tower.standardise(torch.from_numpy(mean), torch.from_numpy(deviation))
+            towers_room.standardise(tower, array, data.rows[data.present[data.rows, m]])
 
 
 def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:

@@ -11,7 +11,7 @@ from modest.checks import as_views
 from modest.data.presence import dense, observed
 from modest.types import Bool, Float, Int, Views
 
-__all__ = ["align", "encode_labels", "is_pool", "statistics", "table", "whole"]
+__all__ = ["align", "encode_labels", "is_pool", "table", "whole"]
 
 _CHUNK = 8192
 
@@ -111,20 +111,6 @@ def whole(views: Views, argument: str = "X") -> Bool:
 
 def _block(array: Any, rows: Int) -> Float:
     return dense(array[rows]).astype(np.float64)
-
-
-def statistics(array: Any, rows: Int) -> tuple[Float, Float]:
-    """Mean and standard deviation (divisor n) per feature over some rows of a view, two passes in float64.
-
-    No rows give mean 0 and deviation 1.
-    """
-    width = int(array.shape[1])
-    if not len(rows):
-        return np.zeros(width), np.ones(width)
-    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    mean: Float = np.sum([_block(array, part).sum(axis=0) for part in parts], axis=0) / len(rows)
-    square = np.sum([((_block(array, part) - mean) ** 2).sum(axis=0) for part in parts], axis=0)
-    return mean, np.sqrt(square / len(rows))
 
 
 def encode_labels(y: Any, n: int, classes: Any = None, argument: str = "y") -> tuple[Any, Int]:

@@ -58,6 +58,8 @@ class World:
             return x
         counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(self.size)]
         dist.all_gather(counts, torch.tensor([len(x)], device=x.device))
+        if x.is_floating_point() and torch.is_grad_enabled() and not x.requires_grad:
+            x = x.detach().requires_grad_()  # all processes must meet in the backward pass, also one without such rows
         as_numbers = x.to(torch.uint8) if x.dtype == torch.bool else x
         whole: Tensor = _Gather.apply(as_numbers, [int(k) for k in counts], self.rank)  # type: ignore[no-untyped-call]
         return whole.to(x.dtype)

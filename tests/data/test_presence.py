@@ -70,3 +70,14 @@ def test_observed_takes_torch_tensors():
     a = torch.ones(4, 3)
     a[2] = float("nan")
     assert observed({"a": a, "b": torch.ones(4, 2, dtype=torch.bfloat16)})[:, 0].tolist() == [True, True, False, True]
+
+
+def test_dense_keeps_double_precision_and_turns_bfloat16_into_float32():
+    import torch
+
+    from modest.data.presence import dense
+
+    exact = torch.tensor([[1.0 + 1e-12]], dtype=torch.float64)
+    assert dense(exact).dtype == np.float64
+    assert dense(exact)[0, 0] == 1.0 + 1e-12
+    assert dense(exact.to(torch.bfloat16)).dtype == np.float32

@@ -1,0 +1,212 @@
+"""Stage 1: what a step minimises, when prototypes begin, absence, several processes, taking up a cut run, saving."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import modest
+from modest.representation import Objective, cluster, info_nce, pretrain, prototype_loss
+from modest.training import Plan
+from modest.types import Views
+
+
+def views(n=96, seed=0, names=("a", "b"), missing=0.0):
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((n, 4))
+    arrays = {m: (hidden @ rng.standard_normal((4, 6 + k))).astype(np.float32) for k, m in enumerate(names)}
+    present = None
+    if missing:
+        present = rng.random((n, len(names))) >= missing
+        present[np.arange(n), rng.integers(0, len(names), n)] = True
+    return Views(arrays, present)
+
+
+PLAN = Plan(epochs=4, lr=1e-3, warmup=2, schedule="cosine", weight_decay=0.02, betas=(0.9, 0.95))
+
+
+def run(data=None, objective=None, plan=PLAN, **more):
+    return pretrain(data or views(), objective=objective or Objective(6), plan=plan, batch_size=32, width=8, **more)
+
+
+def losses(training):
+    return [record.values["losses"]["all"] for record in training if "losses" in record.values]
+
+
+def test_a_step_minimises_the_halves_of_both_losses():
+    data = views()
+    training = run(data, Objective(6), Plan(epochs=1, lr=1e-3))  # no warm-up: prototypes from the first step
+    untrained = run(data, Objective(6), Plan(epochs=1, lr=1e-3))
+    before = untrained._result().encode(data).arrays  # nothing was trained yet
+    first = next(iter(training))
+    order = np.random.default_rng([0, 0]).permutation(np.arange(96))[:32]
+    r = {m: torch.from_numpy(x) for m, x in before.items()}
+    uni = []
+    for x in r.values():
+        found = cluster(x, 6, seed=0)
+        uni.append(prototype_loss(x[order], found.centroids, found.assignment[order], found.concentration))
+    cross = info_nce(r["a"][order], r["b"][order], 0.07)
+    assert first.values["loss"] == pytest.approx(float(cross / 2 + sum(uni) / 4), abs=2e-5)
+
+
+def test_prototypes_begin_after_the_warm_up_only():
+    with_, without = losses(run(objective=Objective(6))), losses(run(objective=Objective(0)))
+    assert with_[:2] == without[:2]
+    assert with_[2] != without[2]
+
+
+@pytest.mark.parametrize("cluster_on", ["eval", "epoch"])
+def test_training_learns_and_is_the_same_for_the_same_seed(cluster_on):
+    training = run(objective=Objective(6, cluster_on=cluster_on), plan=Plan(epochs=12, lr=3e-3, warmup=2))
+    seen = losses(training)
+    assert seen[1] < seen[0]
+    out = training.result.encode(views())
+    paired = (out.arrays["a"] * out.arrays["b"]).sum(axis=1)
+    shuffled = (out.arrays["a"] * np.roll(out.arrays["b"], 1, axis=0)).sum(axis=1)
+    assert paired.mean() > shuffled.mean() + 0.4
+    again = run(objective=Objective(6, cluster_on=cluster_on), plan=Plan(epochs=12, lr=3e-3, warmup=2))
+    assert losses(again) == seen
+
+
+def test_the_two_ways_of_clustering_differ():
+    assert losses(run(objective=Objective(6, cluster_on="eval"))) != losses(run(objective=Objective(6, cluster_on="epoch")))
+
+
+def test_absent_rows_are_skipped_whatever_stands_in_them():
+    data = views(names=("a", "b", "c"), missing=0.4)
+    other = {m: x.copy() for m, x in data.arrays.items()}
+    for k, x in enumerate(other.values()):
+        x[~data.present[:, k]] = np.nan
+    first, second = run(data), run(Views(other, data.present))
+    assert losses(first) == losses(second)
+    out = first.result.encode(data)
+    assert np.array_equal(out.present, data.present)
+    assert np.isnan(out.arrays["a"][~data.present[:, 0]]).all()
+    norms = np.linalg.norm(out.arrays["a"][data.present[:, 0]], axis=1)
+    np.testing.assert_allclose(norms, 1, atol=1e-5)
+
+
+def test_a_modality_that_is_not_there_at_all_counts_as_absent_when_encoding():
+    data = views()
+    out = run(data).result.encode({"b": data.arrays["b"]})
+    assert out.present.tolist() == [[False, True]] * 96
+
+
+def test_only_the_rows_asked_for_are_trained_on():
+    data = views()
+    changed = Views({m: x.copy() for m, x in data.arrays.items()})
+    for x in changed.arrays.values():
+        x[64:] += 100.0
+    rows = np.arange(64)
+    assert losses(run(data, rows=rows)) == losses(run(changed, rows=rows))
+
+
+@pytest.mark.parametrize("cluster_on", ["eval", "epoch"])
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_cut_run_goes_on_to_the_same_bits(tmp_path, cluster_on, cut):
+    about = Objective(6, cluster_on=cluster_on)
+    whole = run(objective=about)
+    told, out = losses(whole), whole.result.encode(views())
+    for record in run(objective=about, checkpoint=tmp_path / "run"):
+        if "losses" in record.values and record.epoch == cut:
+            break
+    again = run(objective=about, checkpoint=tmp_path / "run")
+    assert losses(again) == told
+    assert all(np.array_equal(out.arrays[m], again.result.encode(views()).arrays[m]) for m in out.names)
+    with pytest.raises(ValueError, match="other settings or data"):
+        losses(run(objective=Objective(5), checkpoint=tmp_path / "run"))
+    with pytest.raises(ValueError, match="other settings or data"):
+        losses(run(views(seed=1), objective=about, checkpoint=tmp_path / "run"))
+
+
+def test_saved_and_loaded_it_gives_the_same_views(tmp_path):
+    data = views()
+    made = run(data).result
+    made.save(tmp_path / "model")
+    loaded = modest.load(tmp_path / "model")
+    out, again = made.encode(data), loaded.encode(data)
+    assert all(np.array_equal(out.arrays[m], again.arrays[m]) for m in out.names)
+    assert loaded.about["history"] == made.about["history"]
+    assert json.loads((tmp_path / "model/config.json").read_text())["kind"] == "representation"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"encoders": {"a": "mlp"}}, "at least two"),
+        ({"encoders": {"a": "mlp", "b": "lstm"}}, "name='lstm' is unknown"),
+        ({"encoders": {"a": "mlp", "b": "resnet18"}}, "only a Pool has"),
+        ({"encoders": {"a": "mlp", "c": "mlp"}}, "no modality 'c'|needs a ready view"),
+        ({"plan": Plan(epochs=1, rates={"text": 1e-5})}, "rates names 'text'; known: a, b, projectors"),
+        ({"rows": np.arange(3)}, "3 rows to train on"),
+        ({"objective": Objective(60, warmup=0)}, "prototypes=60 for 96 rows"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(more, told):
+    with pytest.raises(ValueError, match=told):
+        losses(run(**more))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"cluster_on": "never"}, {"negatives": "x"}, {"temperature": 0}, {"prototypes": -1}, {"phi": "x"}]
+)
+def test_objective_refuses(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Objective(**bad)
+
+
+WORKER = """
+import sys, json, torch
+from modest.training import world
+from tests.representation.test_pretrain import gathered
+torch.set_num_threads(1)
+here = world()
+told = gathered(here)
+if here.main:
+    open(sys.argv[1], "w").write(json.dumps(told))
+here.wait()
+"""
+
+
+def gathered(world):
+    """Losses and final weights of a short training with absences, prototypes and two ways of clustering."""
+    told = {}
+    for cluster_on in ("eval", "epoch"):
+        training = pretrain(
+            views(names=("a", "b", "c"), missing=0.3),
+            objective=Objective(6, cluster_on=cluster_on),
+            plan=PLAN,
+            batch_size=25,
+            width=8,
+            world=world,
+        )
+        steps = [record.values["loss"] for record in training if "loss" in record.values]
+        net = training.result.net
+        told[cluster_on] = {"loss": steps, "weights": [float(p.detach().sum()) for p in net.parameters()]}
+    return told
+
+
+def test_two_processes_are_one_with_the_same_global_batch(tmp_path):
+    from modest.training import World
+
+    script, out = tmp_path / "worker.py", tmp_path / "told.json"
+    script.write_text(WORKER)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = Path(__file__).resolve().parents[2]
+    about = {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    command = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", str(script), str(out)]
+    done = subprocess.run([sys.executable, "-m", *command], env=os.environ | about, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    two, one = json.loads(out.read_text()), gathered(World())
+    for cluster_on, expected in one.items():
+        assert len(expected["loss"]) == 12
+        np.testing.assert_allclose(two[cluster_on]["loss"], expected["loss"], rtol=2e-4)
+        np.testing.assert_allclose(two[cluster_on]["weights"], expected["weights"], atol=2e-3)
