@@ -93,7 +93,7 @@ def bert(
         attention_probs_dropout_prob=dropout,
         pad_token_id=PAD,
     )
-    body = built(lambda: BertModel(config, add_pooling_layer=False), generator)
+    body = built(lambda: BertModel(config, add_pooling_layer=False), generator, draw=weights is None)
     if weights is not None:
         place = located(weights)
         refuse_other(read_settings(place), {**USUAL, "num_attention_heads": heads}, weights)

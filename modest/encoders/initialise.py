@@ -51,12 +51,14 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
                 )
 
 
-def built(make: Callable[[], N], generator: torch.Generator) -> N:
+def built(make: Callable[[], N], generator: torch.Generator, draw: bool = True) -> N:
     """Return ``make()`` with weights from ``generator``; the global random state is as it was before.
 
-    PyTorch and transformers draw from the global state while they build; those draws are undone and replaced.
+    PyTorch and transformers draw from the global state while they build; those draws are undone and replaced. Without
+    ``draw`` they are not replaced: for a network that published weights will fill, every one of them.
     """
     with torch.random.fork_rng(devices=[]):
         net = make()
-    initialise(net, generator)
+    if draw:
+        initialise(net, generator)
     return net

@@ -133,7 +133,7 @@ def r2plus1d(
     blocks = tuple(depth)
     if not 1 <= len(blocks) <= 4 or any(int(count) != count or count < 1 for count in blocks):
         raise ValueError(f"depth={list(blocks)} is no R(2+1)D; give one to four positive numbers of blocks.")
-    net = built(lambda: R2Plus1D(blocks, width), generator)
+    net = built(lambda: R2Plus1D(blocks, width), generator, draw=weights is None)
     if weights is not None:
         state = {name: t for name, t in read_state(located(weights)).items() if not name.startswith("fc.")}
         fill(net, state, weights, f"an R(2+1)D of depth {list(blocks)}, width {width:g}")

@@ -92,7 +92,7 @@ def resnet(
         depths=list(blocks),
         layer_type=kind,
     )
-    body = built(lambda: ResNetModel(config), generator)
+    body = built(lambda: ResNetModel(config), generator, draw=weights is None)
     if weights is not None:
         place = located(weights)
         refuse_other(read_settings(place), USUAL, weights)
