@@ -89,7 +89,7 @@ def _nothing_asked(pool: Pool) -> str:
     from modest.encoders.hub import BUILTIN
     from modest.encoders.raw import raw_columns
 
-    found = raw_columns(pool)
+    found = {name: kind for name, kind in raw_columns(pool).items() if kind != "empty"}
     if not found:
         return f"{pool.path} has no raw column to encode; give ready features, e.g. --view image=npy:features.npy."
     offline = {kind: name for name, (_, kinds) in reversed(BUILTIN.items()) for kind in kinds}

@@ -115,10 +115,11 @@ def plain_text(model: Model) -> Parts:
 
 
 def _audio(
-    model: Model, key: str, seconds: float, features: Callable[[Any], Tensor], pooling: str, **more: Any
+    model: Model, key: str, seconds: float | None, features: Callable[[Any], Tensor], pooling: str, **more: Any
 ) -> Parts:
     extractor = processor("AutoFeatureExtractor", model)
     rate = int(extractor.sampling_rate)
+    seconds = extractor.max_length_s if seconds is None else seconds
     least, most = int(SHORTEST * rate), int(seconds * rate)
 
     def prepare(wave: Array) -> Array:
@@ -162,13 +163,13 @@ def spectrogram_audio(model: Model) -> Parts:
 
 
 def clap_audio(model: Model) -> Parts:
-    """CLAP: projected features of the first ten seconds, where its own extractor would cut at random."""
+    """CLAP: projected features of the first seconds it was made for (10), where its own extractor cuts at random."""
 
     def features(x: Tensor) -> Tensor:
         longer = torch.zeros(len(x), 1, dtype=torch.bool, device=x.device)
         return _projected(model.net.get_audio_features(input_features=x, is_longer=longer))
 
-    return _audio(model, "input_features", 10, features, "projected")
+    return _audio(model, "input_features", None, features, "projected")
 
 
 # clips

@@ -152,11 +152,13 @@ def _family(uri: str, model_type: str, kind: str | None) -> Callable[[Model], Pa
 @contextmanager
 def _one_sentence(uri: str) -> Iterator[None]:
     """Turn what transformers raises while loading into one sentence."""
+    from safetensors import SafetensorError
+
     try:
         yield
     except ImportError as error:
         raise ImportError(f"{uri} needs a package that is not installed ({_first(error)}).") from error
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, SafetensorError) as error:
         told = _first(error)
         told = told if told.startswith(uri) else f"{uri} cannot be loaded ({told}); check its name or its files"
         raise ValueError(f"{told}.") from error

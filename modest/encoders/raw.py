@@ -16,7 +16,7 @@ LOOKED_AT = 1000  # values of a column that say what kind it is
 
 
 def raw_columns(pool: Pool) -> dict[str, str]:
-    """Raw columns of text or file names in a pool, each with its kind; ``text`` where values are no media files."""
+    """Raw columns of texts or files in a pool, each with its kind; ``text`` where values are no media, or ``empty``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -24,10 +24,13 @@ def raw_columns(pool: Pool) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; ingest the pool again.")
     schema = pq.read_schema(path)
-    texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
-    names = [name for name in texts if name not in RESERVED]
-    table = files.read_table(path, names) if names else {}
-    return {name: kind_of(table[name].tolist()) or "text" for name in names}
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
+    names = [f.name for f in schema if f.name not in RESERVED and any(test(f.type) for test in tests)]
+    found = {}
+    for name in names:
+        values = files.read_table(path, [name])[name].tolist()
+        found[name] = "empty" if all(map(missing, values)) else kind_of(values) or "text"
+    return found
 
 
 def column_of(pool: Pool, modality: str, columns: Mapping[str, str] | None = None) -> str:
