@@ -21,6 +21,10 @@ def command(
     ),
     column: list[str] = typer.Option([], "--column", help="Raw column to keep, NAME or NEW=OLD; left out: all."),
     standardise: bool = typer.Option(False, "--standardise", help="Centre and scale features by the training rows."),
+    layout: str | None = typer.Option(
+        None, "--layout", help="SOURCE is a folder of a public data set: food101, kinetics_sounds or vggsound."
+    ),
+    append: bool = typer.Option(False, "--append", help="Add the items at the end of the pool that is there."),
     json: bool = output.JSON,
 ) -> None:
     """Read a table of items into a pool folder.
@@ -39,6 +43,8 @@ def command(
             views=_pairs(view, "--view") or None,
             columns=_pairs(column, "--column") or None,
             standardise=standardise,
+            layout=layout,
+            append=append,
             progress=progress,
         )
     present, labels = pool.present, pool.labels
@@ -55,10 +61,11 @@ def command(
     }
     text = [
         f"{len(pool)} items in {into}, {len(pool.classes)} classes, {known} items labelled",
-        *(f"  {name}: {pool.views([name]).shape[name][1]} features, {absent[name]:.1%} absent" for name in pool.names),
+        *(f"  {name}: {pool.width(name)} features, {absent[name]:.1%} absent" for name in pool.names),
         *(f"  {name}: {count} files were not found" for name, count in pool.config["lost"].items()),
     ]
-    following = f"modest select {into} --budget 0.01" if pool.names else f"modest embed {into}"
+    ready = pool.names and not pool.short
+    following = f"modest select {into} --budget 0.01" if ready else pool.embed_command()
     output.finish(payload, json, text, following)
 
 

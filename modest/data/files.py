@@ -85,20 +85,42 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as Parquet, atomically, without times or versions of pandas inside: equal tables, equal bytes."""
+    write_arrow(path, to_arrow(path, frame))
+
+
+def to_arrow(path: Path, frame: pd.DataFrame) -> Any:
+    """Arrow table of a DataFrame, as it is stored in ``path``.
+
+    Raises
+    ------
+    ValueError
+        If a column has no single type.
+    """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         told = str(error.args[0]).rstrip(".") if error.args else "unknown type"
         raise ValueError(f"{path.name} cannot hold this table ({told}); make each column of one type.") from None
+
+
+def write_arrow(path: Path, table: Any) -> None:
+    """Write an Arrow table as Parquet, atomically."""
+    import pyarrow.parquet as pq
+
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet table, or some of its columns.
+    """Read a Parquet table, or some of its columns. Errors as in :func:`read_arrow`."""
+    frame: pd.DataFrame = read_arrow(path, columns).to_pandas()
+    return frame
+
+
+def read_arrow(path: Path, columns: list[str] | None = None) -> Any:
+    """Read a Parquet table, or some of its columns, as an Arrow table.
 
     Raises
     ------
@@ -116,7 +138,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         if lacking:
             known = ", ".join(handle.schema_arrow.names)
             raise ValueError(f"{path} has no column {lacking[0]!r}; its columns are {known}.")
-        return handle.read(columns=columns).to_pandas()
+        return handle.read(columns=columns)
     except (pa.ArrowInvalid, pa.ArrowIOError) as error:
         raise ValueError(f"{path} is no whole Parquet file ({str(error).rstrip('.')}); write it again.") from None
 

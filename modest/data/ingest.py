@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modest.data import files, sources
+from modest.data import columns as text
+from modest.data import files, layouts, sources
+from modest.data.appending import grow
 from modest.data.assemble import Named, assemble_table, assemble_views
 from modest.data.features import Feature
-from modest.data.layout import FORMAT, as_text
+from modest.data.layout import FORMAT, as_text, read_config
 from modest.data.pool import Pool
+from modest.data.source import Source
 from modest.data.writing import write_view
 from modest.types import Bool
 
@@ -35,9 +38,11 @@ def ingest(
     columns: Sequence[str] | Mapping[str, str] | None = None,
     classes: Sequence[str] | None = None,
     standardise: bool | Sequence[str] = False,
+    layout: str | None = None,
+    append: bool = False,
     progress: Progress | None = None,
 ) -> Pool:
-    """Read a table of items into a new pool folder.
+    """Read a table of items into a new pool folder, or at the end of one.
 
     Parameters
     ----------
@@ -59,6 +64,12 @@ def ingest(
     classes : names that the integer labels 0, 1, ... stand for
     standardise : bool, or names of modalities
         Centre and scale columns by the mean and standard deviation of the training rows, which are stored.
+    layout : name of ``modest.data.layouts.LAYOUTS``, optional
+        The source is a folder of a public data set in one of its usual forms. Clips that are gone are left out and
+        listed in ``missing.txt``.
+    append : bool
+        ``into`` is a pool that gets these items at its end; see :func:`modest.data.appending.grow`. Ids must be given
+        and new, and so must features for every view that came with the source, under the same names and widths.
     progress : callable, optional
         Called with (rows written, rows to write) over all views.
 
@@ -84,10 +95,17 @@ def ingest(
     target = Path(into)
     asked: dict[str, Named] = {"id": id, "label": label, "split": split}
     called = {name: value if isinstance(value, str) else name for name, value in asked.items()}
-    found = sources.read(source, list(called.values()))
+    found = sources.read(source, list(called.values())) if layout is None else layouts.read(layout, source)
     chosen = assemble_views(found, views, called["id"])
     known = list(classes or found.classes.get(called["label"]) or found.classes.get("") or [])
+    if append:
+        _check_append(found, id, standardise)
+        known = known or list(read_config(target).get("classes") or [])
     frame = assemble_table(found, chosen, columns, known, asked)
+    lost = {name: count for name, count in found.lost.items() if name in frame.columns and count}
+    if append:
+        changes = {"classes": known, "lost": lost, "missing": found.missing}
+        return grow(target, frame, chosen, changes, found.present, progress)
     names = list(chosen) if standardise is True else [] if not standardise else list(standardise)
     for name in names:
         if name not in chosen:
@@ -99,9 +117,18 @@ def ingest(
         "rows": files.rows_hash(frame["id"].to_numpy(dtype=np.str_)),
         "modalities": dict.fromkeys(chosen, "given"),
         "classes": known,
-        "lost": {name: count for name, count in found.lost.items() if name in frame.columns and count},
+        "lost": lost,
+        "missing": found.missing,
     }
     return put(target, frame, chosen, config, names, found.present, progress)
+
+
+def _check_append(found: Source, id: Named, standardise: bool | Sequence[str]) -> None:
+    """Refuse an append without ids, or one that would scale anew."""
+    if found.ids is None and text.pick(found, id, "id") is None:
+        raise ValueError(f"{found.origin} has no ids, and an append needs them; name their column, id=... or --id.")
+    if standardise:
+        raise ValueError("standardise is settled when a pool is made, and kept by an append; leave it out.")
 
 
 def put(
@@ -158,6 +185,9 @@ def _fill(
         anything = frame.drop(columns=["id", "label", "split"]).notna().any(axis=1).to_numpy()
     if not anything.all():
         raise ValueError(f"item {str(ids[np.argmin(anything)])!r} has no modality at all; give it one or leave it out.")
+    missing = config.pop("missing", ())
+    if missing:
+        (folder / "missing.txt").write_text("".join(f"{name}\n" for name in missing), encoding="utf-8")
     written = sorted(p for p in folder.rglob("*") if p.is_file())
     hashes = {p.relative_to(folder).as_posix(): files.file_hash(p) for p in written}
     files.write_json(folder / "config.json", {**config, "ingested": hashes})

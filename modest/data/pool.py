@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modest.data import files
+from modest.data import files, stored
 from modest.data.layout import SPLITS, as_text, known_labels, read_config
 from modest.data.rounds import Round, add_round, find_rounds
 from modest.types import Bool, Choice, Ids, Views
@@ -52,6 +52,7 @@ class Pool:
     def table(self) -> pd.DataFrame:
         """DataFrame of id, raw columns, label (None = unknown), split; edit it and call :meth:`save` to keep that."""
         frame = files.read_table(self.path / "pool.parquet")
+        frame = frame if len(frame) <= len(self) else frame.iloc[: len(self)].copy()  # a killed append left more
         self._check_order(frame["id"].to_numpy(dtype=np.str_))
         frame["label"] = known_labels(frame["label"])
         return frame
@@ -61,7 +62,7 @@ class Pool:
         """(n,) strings, stable names of the items in the order of rows."""
         if "table" in self.__dict__:
             return np.asarray(self.table["id"].to_numpy(dtype=np.str_))
-        ids = files.read_table(self.path / "pool.parquet", ["id"])["id"].to_numpy(dtype=np.str_)
+        ids = files.read_table(self.path / "pool.parquet", ["id"])["id"].to_numpy(dtype=np.str_)[: len(self)]
         self._check_order(ids)
         return np.asarray(ids)
 
@@ -98,8 +99,8 @@ class Pool:
 
     @property
     def present(self) -> Bool:
-        """(n, M) bool of the default views, True = present, columns in the order of ``names``."""
-        columns = [self._presence(name, self._encoder(name, None)) for name in self.names]
+        """(n, M) bool of the default views, True = present, columns as ``names``; items a view lacks yet are absent."""
+        columns = [self._presence(name, self.encoder(name, None)) for name in self.names]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0), dtype=bool)
 
     def views(self, encoders: Mapping[str, str] | Sequence[str] | None = None, rows: Any = None) -> Views:
@@ -121,19 +122,39 @@ class Pool:
         FileNotFoundError
             If a view does not exist; the sentence names the command that makes it.
         ValueError
-            If a view's file is truncated or belongs to another order of rows.
+            If a view's file is truncated, has the first rows only (after an append), or belongs to another table.
         """
         if isinstance(encoders, str):
             encoders = [encoders]
         wanted: Mapping[str, str | None]
         wanted = dict(encoders) if isinstance(encoders, Mapping) else dict.fromkeys(encoders or self.names)
         if not wanted:
-            raise FileNotFoundError(f"{self.path} has no views yet; make one with: modest embed {self.path}")
-        chosen = {name: self._encoder(name, encoder) for name, encoder in wanted.items()}
-        arrays = {name: self._array(name, encoder) for name, encoder in chosen.items()}
+            raise FileNotFoundError(f"{self.path} has no views yet; make one with: {self.embed_command()}")
+        chosen = {name: self.encoder(name, encoder) for name, encoder in wanted.items()}
+        rows_hash, ids = str(self.config["rows"]), lambda: self.ids
+        arrays = {
+            name: stored.open_view(self.path, name, encoder, rows_hash, len(self), ids)
+            for name, encoder in chosen.items()
+        }
         present = np.stack([self._presence(name, encoder) for name, encoder in chosen.items()], axis=1)
         views = Views(arrays, None if present.all() else present, self.ids)
         return views if rows is None else views[rows]
+
+    def width(self, modality: str) -> int:
+        """Return the number of features of a modality's default view."""
+        return int(stored.shape(self.path, modality, self.encoder(modality, None))[1])
+
+    @property
+    def short(self) -> dict[str, str]:
+        """Modality -> URI of default views that cover the first items only, since others were appended."""
+        names = {name: self.encoder(name, None) for name in self.names}
+        short = {m: e for m, e in names.items() if stored.shape(self.path, m, e)[0] < len(self)}
+        return {modality: stored.uri(self.path, modality, encoder) for modality, encoder in short.items()}
+
+    def embed_command(self) -> str:
+        """Command line that completes short views, or makes views of the raw columns, ``URI`` standing for encoders."""
+        raw = dict.fromkeys(stored.raw_modalities(self.table) or ["image"], "URI")
+        return stored.embed_command(self.path, self.short or raw)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -181,6 +202,8 @@ class Pool:
         self._write(self.table)
 
     def _write(self, frame: pd.DataFrame) -> None:
+        if read_config(self.path)["rows"] != self.config["rows"]:
+            raise ValueError(f"{self.path} has got other items since it was opened; open it again and repeat this.")
         if frame["id"].astype(str).tolist() != self.ids.tolist():
             raise ValueError("table has other ids than the pool, or in another order; ids may not be edited.")
         odd = sorted(set(frame["split"].astype(str)) - set(SPLITS))
@@ -203,31 +226,22 @@ class Pool:
                 f"{self.path / 'pool.parquet'} has other rows, or another order, than the views; ingest it again."
             )
 
-    def _encoder(self, modality: str, encoder: str | None) -> str:
+    def encoder(self, modality: str, encoder: str | None = None) -> str:
+        """Name of the encoder whose view is meant: the one given if it has a view, else the default one."""
         found = self.encoders(modality)
         default = self.config["modalities"].get(modality)
         name = encoder or (default if default in found else None) or (found[0] if len(found) == 1 else None)
         if name is None and found:
             raise ValueError(f"{modality!r} has the views {', '.join(found)}; name one, views({{{modality!r}: ...}}).")
         if name not in found:
-            told = f"{modality}={name or 'ENCODER'}"
             has = f"its views of {modality!r} are by {', '.join(found)}" if found else f"it has {', '.join(self.names)}"
-            raise FileNotFoundError(
-                f"{self.path} has no view {told} ({has}); make it with: modest embed {self.path} {told}"
-            )
+            command = stored.embed_command(self.path, {modality: name or "URI"})
+            told = f"{modality}={name}" if name else f"of {modality!r}"
+            raise FileNotFoundError(f"{self.path} has no view {told} ({has}); make it with: {command}")
         return str(name)
 
-    def _array(self, modality: str, encoder: str) -> NDArray[Any]:
-        path = self.path / "views" / modality / f"{encoder}.npy"
-        about = files.read_json(path.with_suffix(".json"))
-        array = files.read_npy(path)
-        if about.get("rows") != self.config["rows"] or array.shape[:1] != (len(self),):
-            raise ValueError(f"{path} belongs to another table of items; make it again with: modest embed {self.path}")
-        return array
-
     def _presence(self, modality: str, encoder: str) -> Bool:
-        path = self.path / "views" / modality / f"{encoder}.present.npy"
-        return np.asarray(files.read_npy(path)) if path.is_file() else np.ones(len(self), dtype=bool)
+        return stored.presence(self.path, modality, encoder, len(self))
 
 
 def open(path: str | Path) -> Pool:

@@ -20,7 +20,8 @@ class Source:
     """What a reader found: ``columns`` (name -> values), ``features`` (name -> Feature), both as functions.
 
     ``classes``: names of classes per label column, ``""`` for all; ``present``: (n,) bool per modality; ``lost``: how
-    many media files of a column are not there; ``ids``: ids the source itself brings.
+    many media files of a column are not there; ``missing``: ids of items left out since nothing of them is there;
+    ``ids``: ids the source itself brings.
     """
 
     origin: str
@@ -29,6 +30,7 @@ class Source:
     classes: dict[str, list[str]] = field(default_factory=dict)
     present: dict[str, Bool] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     ids: Any = None
 
 

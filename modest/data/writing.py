@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modest.data import files
-from modest.data.features import Feature
+from modest.data.features import Feature, rows_per_block
 from modest.data.presence import nan_rows
 from modest.types import Bool
 
@@ -65,6 +65,63 @@ def write_view(
     out = np.lib.format.open_memmap(
         path, mode="w+", dtype=np.float16 if half else np.float32, shape=(len(ids), feature.shape[1])
     )
+    seen = _fill(out, feature, target, here, scale, ids, modality, progress)
+    out.flush()
+    del out
+    _describe(place, modality, encoder, feature, ids, seen, scale, revision)
+    return seen
+
+
+def extend_view(
+    place: Path,
+    modality: str,
+    encoder: str,
+    old: tuple[NDArray[Any], Bool, NDArray[Any] | None],
+    feature: Feature,
+    ids: NDArray[np.str_],
+    present: Bool | None = None,
+    progress: Progress | None = None,
+) -> Bool:
+    """Write the array of a view and its presence anew into ``place``, with rows for more items at its end.
+
+    ``old`` is the array (n, d), its presence (n,) and the stored mean and deviation (2, d) or None; new rows get the
+    same scale and dtype. The rest is as in :func:`write_view`; ``ids`` (k,) are the new ones.
+
+    Returns
+    -------
+    (k,) bool, True = present, of the new rows.
+    """
+    array, before, scale = old
+    n = len(before)
+    place.mkdir(parents=True, exist_ok=True)
+    here = np.ones(len(ids), dtype=bool) if present is None else np.asarray(present, dtype=bool)
+    out = np.lib.format.open_memmap(
+        place / f"{encoder}.npy", mode="w+", dtype=array.dtype, shape=(n + len(ids), array.shape[1])
+    )
+    step = rows_per_block(array.shape[1], array.dtype.itemsize)
+    for start in range(0, n, step):
+        out[start : min(n, start + step)] = array[start : start + step]
+    moments = None if scale is None else (scale[0], scale[1])
+    seen = _fill(out[n:], feature, _target(feature, ids, modality), here, moments, ids, modality, progress)
+    out.flush()
+    del out
+    whole = np.concatenate([before, seen])
+    if not whole.all():
+        np.save(place / f"{encoder}.present.npy", whole, allow_pickle=False)
+    return seen
+
+
+def _fill(
+    out: NDArray[Any],
+    feature: Feature,
+    target: NDArray[np.int64],
+    here: Bool,
+    scale: tuple[NDArray[Any], NDArray[Any]] | None,
+    ids: NDArray[np.str_],
+    modality: str,
+    progress: Progress | None,
+) -> Bool:
+    """Write the rows of a feature into ``out`` (k, d), NaN where an item has none, and return which are present."""
     seen = np.zeros(len(ids), dtype=bool)
     for rows, block in _rows(feature, target):
         there = here[rows] & ~nan_rows(block)
@@ -78,9 +135,6 @@ def write_view(
             progress(int(rows[-1]) + 1 if feature.ids is None else int(seen.sum()), len(ids))
     without = np.setdiff1d(np.arange(len(ids)), target)
     out[without] = np.nan
-    out.flush()
-    del out
-    _describe(place, modality, encoder, feature, ids, seen, scale, revision)
     return seen
 
 

@@ -52,9 +52,9 @@ def test_opening_reads_no_content(pool, monkeypatch):
 
 
 def test_a_view_that_is_not_there_names_the_command(pool):
-    with pytest.raises(FileNotFoundError, match=r"modest embed .*image=resnet"):
+    with pytest.raises(FileNotFoundError, match=r"no view image=resnet .*modest embed .*--image resnet"):
         pool.views({"image": "resnet"})
-    with pytest.raises(FileNotFoundError, match=r"modest embed .*audio="):
+    with pytest.raises(FileNotFoundError, match=r"modest embed .*--audio URI"):
         pool.views(["audio"])
 
 

@@ -1,0 +1,111 @@
+"""Clips cut from YouTube videos, found in any tree by their names: ``<id of 11 characters>_<start>[_<end>]``.
+
+The id may hold ``_`` and ``-`` and begin with one, so it is the first 11 characters and names are never split on ``_``.
+Starts are written with and without zeros in front; a clip is known by its id and its start in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modest.data.layouts.lists import split_of
+from modest.data.media import kind
+
+Key = tuple[str, int]
+FEWEST_FRAMES = 4  # folders with fewer are passed over, as the published loaders do
+_CLIP = re.compile(r"([\w-]{11})_(\d+)(?:_\d+)?(?:\.\w{2,5})?", re.ASCII)
+_PART = r"(train|test|val|dev|videos?|visual|audios?|frames|image-\d+-fps|sets?|imgs?)"
+_PARTS = re.compile(rf"{_PART}([-_]{_PART})*", re.IGNORECASE)  # folders that are no labels ("train_horning" is one)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One medium of a clip: ``path`` (a folder of frames ends in ``/``), its name, split and label by its folders."""
+
+    path: str
+    split: str | None
+    label: str | None
+    name: str
+
+
+Index = Mapping[Key, list[Found]]
+
+
+def key(name: str) -> Key | None:
+    """(id, start) of a clip's name, a media ending left out; None for other names.
+
+    Examples
+    --------
+    >>> key("--4-0ihtnBU_000058_000068"), key("-3Mwkq-7TV4_2.mp4"), key("frame_00001.jpg")
+    (('--4-0ihtnBU', 58), ('-3Mwkq-7TV4', 2), None)
+    """
+    found = _CLIP.fullmatch(name)
+    return None if found is None else (found[1], int(found[2]))
+
+
+def stem(name: str) -> str:
+    """Name of a clip without a media ending."""
+    return name.rpartition(".")[0] if kind(name) else name
+
+
+def index(folder: Path) -> tuple[Index, Index]:
+    """(videos, sounds) in a folder by clip; a folder of at least four pictures is a video."""
+    videos: dict[Key, list[Found]] = defaultdict(list)
+    sounds: dict[Key, list[Found]] = defaultdict(list)
+    for place, inside, names in os.walk(folder, followlinks=True):
+        inside.sort()
+        parts = Path(place).relative_to(folder).parts
+        clip = key(parts[-1]) if parts else None
+        if clip is not None and sum(kind(name) == "image" for name in names) >= FEWEST_FRAMES:
+            videos[clip].append(_found(f"{place}/", parts[:-1], parts[-1]))
+        for name in sorted(names):
+            clip = key(name)
+            if clip is not None and kind(name) == "audio":
+                sounds[clip].append(_found(f"{place}/{name}", parts, name))
+            elif clip is not None and kind(name) == "video":
+                videos[clip].append(_found(f"{place}/{name}", parts, name))
+    return videos, sounds
+
+
+def _found(path: str, parts: tuple[str, ...], name: str) -> Found:
+    """Split and label by the folders a clip lies in; validation pictures of one copy are its test clips."""
+    told = [part for part in parts if _PARTS.fullmatch(part)]
+    splits = ["test" if part.lower() == "val_img" else split_of(part) for part in told]
+    split = next((split for split in splits if split is not None), None)
+    label = parts[-1] if parts and not _PARTS.fullmatch(parts[-1]) and told else None
+    return Found(path, split, label, stem(name))
+
+
+def row(clip: Key, name: str, label: str | None, split: str | None, videos: Index, sounds: Index) -> dict[str, Any]:
+    """Row of a layout's table for one clip; where copies lie in several splits, the one of its own split is taken.
+
+    The sound is a sound file, else the video file itself; pictures in a folder have none.
+    """
+    video = _best(videos.get(clip, []), split)
+    sound = _best(sounds.get(clip, []), split)
+    if sound is None and video is not None and not video.endswith("/"):
+        sound = video
+    return {"id": name, "video": video, "audio": sound, "label": label, "split": split or "train"}
+
+
+def _best(found: list[Found], split: str | None) -> str | None:
+    """Path of the medium of the right split, a file before a folder of frames."""
+    ranked = sorted(found, key=lambda one: (one.split != split, one.path.endswith("/"), one.path))
+    return ranked[0].path if ranked else None
+
+
+def in_tree(videos: Index, sounds: Index) -> dict[Key, tuple[str, str | None, str | None]]:
+    """Clip -> (name, label, split) of all clips, by the folders they lie in; sorted by name."""
+    told = {}
+    for clip in {*videos, *sounds}:
+        found = [*videos.get(clip, []), *sounds.get(clip, [])]
+        label = next((one.label for one in found if one.label is not None), None)
+        split = next((one.split for one in found if one.split is not None), None)
+        told[clip] = (found[0].name, label, split)
+    return dict(sorted(told.items(), key=lambda item: item[1][0]))
