@@ -116,7 +116,7 @@ def run(pool: Pool, job: Job, progress: Progress | None = None) -> Report:
         if done is None:
             features, done = _encode(job, ids, rows, known, before, progress)
             shards.write_shard(target, number, features, marker, done)
-            encoded += max(0, rows.stop - max(first, known))
+            encoded += sum(not missing(value) for value in job.values[max(first, known) : rows.stop])
         skipped += done
         anything = anything or not bool(nan_rows(shards.read(target, number)).all())
         if progress is not None:

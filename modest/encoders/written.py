@@ -14,10 +14,10 @@ from modest.data.pool import Pool
 class Report:
     """One view: what it is, and what this call did for it.
 
-    ``rows`` of the table and ``dim`` features each; ``bytes`` of the array; ``kept`` rows were there before,
-    ``encoded`` rows are from this call (in a dry run: are to be encoded), the rest from a run that was killed;
-    ``absent`` rows have no features, ``skipped`` of them because their value could not be read (listed in
-    ``skipped_file``); ``seconds`` a dry run predicts; ``written`` is False where there was nothing to do.
+    ``rows`` of the table and ``dim`` features each; ``bytes`` of the array; ``kept`` rows were in the view before;
+    ``encoded`` rows have a value that this call read (in a dry run: that a run would read); ``absent`` rows have no
+    features, ``skipped`` of them because their value could not be read (listed in ``skipped_file``); ``seconds`` a dry
+    run predicts; ``written`` is False where there was nothing to do.
     """
 
     modality: str
