@@ -85,9 +85,12 @@ def test_flip_against_a_loop(picture):
 def test_centre_is_what_resize_256_and_cut_224_sees():
     wide = np.zeros((256, 400, 3), dtype=np.uint8)
     wide[16:240, 88:312] = 200  # exactly the central 224 of a picture whose shorter side is 256
+    wide[17:239, 89:311] = 100  # so that its rim is one pixel wide
     got = a.centre(wide, 224)
     assert got.shape == (224, 224, 3)
-    assert (got == 200).all()
+    assert (got[[0, -1]] == 200).all()
+    assert (got[:, [0, -1]] == 200).all()
+    assert (got[1:-1, 1:-1] == 100).all()
 
 
 def test_shrunk_keeps_the_shape_and_never_enlarges(picture):

@@ -91,6 +91,9 @@ def test_hashed_tokens_cut_after_the_length():
     row = hashed_tokens("a b c d e f", 5, 1000)
     assert (row[0], row[4]) == (1, 2)
     assert row[1:4].tolist() == hashed_tokens("a b c", 5, 1000)[1:4].tolist()
+    long = hashed_tokens("chocolate cake", 5, 1000, grams=3)  # one word and its grams are too many already
+    assert (long[0], long[4]) == (1, 2)
+    assert long[1] == hashed_tokens("chocolate", 3, 1000)[1]
 
 
 def test_character_grams_are_shared_by_words_spelt_alike():
