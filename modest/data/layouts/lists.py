@@ -83,7 +83,7 @@ def finished(
     if not kept:
         told = f"its lists name {len(rows)} items and none has its files there" if rows else "it has no list or clip"
         raise ValueError(f"{folder} cannot be read: {told}; {hint}")
-    frame = pd.DataFrame(kept, columns=["id", *raw, "label", "split"])
+    frame = pd.DataFrame(kept, columns=["id", *raw, "label", "split"], dtype=object)
     found = {str(label) for label in frame["label"].dropna()}
     named = not all(label.isdigit() for label in found)
     known = [name for name in dict.fromkeys(classes) if name in found]
