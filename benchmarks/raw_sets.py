@@ -1,0 +1,93 @@
+"""Three test sets as raw media, and the small encoders that the benchmarks train on them.
+
+fashion: 60x80 JPEG and title, 20 article types. grid: one letter word cut out of MP4 clips with sound, 25 letters.
+emoji: PNG drawing and its caption with keywords, 8 groups. Pools hold raw columns only, made by ``modest.ingest``.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import modest
+
+DEPTH = (1, 1, 1, 1)  # blocks per stage, half of 18 layers
+IMAGE = {"name": "resnet18", "width": 0.25, "depth": DEPTH}
+FRAME = 1 / 25  # seconds, of the clips of grid
+TEXT = {"name": "bert", "layers": 1, "hidden": 128, "heads": 4, "vocab": 4096, "positions": 32}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """``encoders`` modality -> {"name", knobs}; ``batch`` rows of a step."""
+
+    encoders: dict[str, dict[str, Any]]
+    batch: int
+
+
+RAW = {
+    "fashion": Raw({"image": {**IMAGE, "size": 40, "keep": 60}, "text": {**TEXT, "length": 16}}, 128),
+    "grid": Raw(
+        {
+            "audio": {"name": "audio_resnet18", "width": 0.25, "depth": DEPTH, "clip": 0.6, "seconds": 0.5},
+            "video": {"name": "r2plus1d18", "width": 0.25, "depth": DEPTH, "size": 32, "keep": 36, "frames": 3, "of": 6},
+        },
+        64,
+    ),
+    "emoji": Raw({"image": {**IMAGE, "size": 40, "keep": 72}, "text": {**TEXT, "length": 32}}, 64),
+}
+
+
+def ingest_raw(name: str, shared: str | Path, into: str | Path) -> modest.Pool:
+    """Make the pool of a set, raw columns, label and split only."""
+    data = Path(shared).resolve() / "data"
+    if name == "fashion":
+        return modest.ingest(
+            data / "fashion_products" / "items.csv", into, label="articleType", columns=["image", "text"]
+        )
+    columns = _grid(data / "grid_s1") if name == "grid" else _emoji(data / "emoji_captions")
+    return modest.ingest(columns, into)
+
+
+def parameters(name: str) -> dict[str, int]:
+    """Modality -> parameters of its encoder, without the projector."""
+    import torch
+
+    from modest.encoders.trainable import build
+
+    generator = torch.Generator().manual_seed(0)
+    built = {m: build(**knobs, generator=generator) for m, knobs in RAW[name].encoders.items()}
+    return {m: sum(p.numel() for p in backbone.net.parameters()) for m, backbone in built.items()}
+
+
+def _grid(folder: Path) -> dict[str, list[str]]:
+    """The letter word and two frames before and after it, of picture and of sound."""
+    rows = _rows(folder / "clips.csv")
+    cuts = [
+        f"#t={max(0.0, float(row['letter_start_s']) - 2 * FRAME):.3f},{float(row['letter_end_s']) + 2 * FRAME:.3f}"
+        for row in rows
+    ]
+    values = [f"{folder}/clips_mp4.zip!{row['clip_id']}.mp4{cut}" for row, cut in zip(rows, cuts)]
+    return {"audio": values, "video": values, **_told(rows, "clip_id", "letter")}
+
+
+def _emoji(folder: Path) -> dict[str, list[str]]:
+    rows = _rows(folder / "captions.csv")
+    image = [f"{folder}/images.zip!{row['image']}" for row in rows]
+    text = [f"{row['caption']} {row['keywords'].replace('|', ' ')}" for row in rows]
+    return {"image": image, "text": text, **_told(rows, "id", "group")}
+
+
+def _told(rows: list[dict[str, str]], name: str, label: str) -> dict[str, list[str]]:
+    return {
+        "id": [row[name] for row in rows],
+        "label": [row[label] for row in rows],
+        "split": [row["split"] for row in rows],
+    }
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        return list(csv.DictReader(handle))
