@@ -75,8 +75,8 @@ def bert(
     """
     try:
         from transformers import BertConfig, BertModel
-    except ImportError as error:
-        raise ValueError("BERT needs transformers; install it with: pip install 'modest[media]'") from error
+    except ImportError:
+        raise ImportError("BERT needs transformers; install it with: pip install 'modest[media]'") from None
     if min(layers, hidden, heads) < 1 or vocab <= FIRST_WORD or hidden % heads:
         raise ValueError(
             f"layers={layers}, hidden={hidden}, heads={heads}, vocab={vocab} make no BERT; "
@@ -184,8 +184,8 @@ def tokens(tokenizer: str, length: int, vocab: int, grams: int = 0) -> Callable[
         return lambda text: hashed_tokens(text, length, vocab, grams)
     try:
         from transformers import AutoTokenizer
-    except ImportError as error:
-        raise ValueError("a tokenizer needs transformers; install it with: pip install 'modest[media]'") from error
+    except ImportError:
+        raise ImportError("a tokenizer needs transformers; install it with: pip install 'modest[media]'") from None
     place = located(tokenizer)
     try:
         reader: Any = AutoTokenizer.from_pretrained(str(place), local_files_only=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from modest.data.decoding import read_audio, read_image, read_text, read_video
 from modest.encoders import augment as change
-from modest.encoders.spectrogram import frame_count, log_spectrogram
+from modest.encoders.spectrogram import frame_count, log_spectrogram, refuse_impossible
 
 __all__ = ["IMAGENET", "KINETICS", "Reading", "audio_reading", "image_reading", "text_reading", "video_reading"]
 
@@ -145,6 +145,7 @@ def audio_reading(
     """
     whole, part = round(clip * rate), round(seconds * rate)
     n_fft, window, hop = transform
+    refuse_impossible(n_fft, window, hop, statistics[1])
     if not 0 < part <= whole:
         raise ValueError(f"seconds={seconds} does not lie within clip={clip} seconds; shorten it.")
 

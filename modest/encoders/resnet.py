@@ -79,8 +79,8 @@ def resnet(
     """
     try:
         from transformers import ResNetConfig, ResNetModel
-    except ImportError as error:
-        raise ValueError("ResNet needs transformers; install it with: pip install 'modest[media]'") from error
+    except ImportError:
+        raise ImportError("ResNet needs transformers; install it with: pip install 'modest[media]'") from None
     kind, blocks = DEPTHS[known(depth, DEPTHS, "depth")] if isinstance(depth, str) else (block, tuple(depth))
     if not 1 <= len(blocks) <= 4 or any(int(count) != count or count < 1 for count in blocks):
         raise ValueError(f"depth={list(blocks)} is no ResNet; give one to four positive numbers of blocks.")

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["STATISTICS", "frame_count", "log_spectrogram"]
+__all__ = ["STATISTICS", "frame_count", "log_spectrogram", "refuse_impossible"]
 
 FLOOR = 1e-7
 # dataset -> mean and standard deviation of its log spectrograms (BMMAL's code)
@@ -33,6 +33,20 @@ def frame_count(samples: int, hop: int = 159) -> int:
     504
     """
     return samples // hop + 1
+
+
+def refuse_impossible(n_fft: int, window: int, hop: int, std: float) -> None:
+    """Check the settings of a spectrogram.
+
+    Raises
+    ------
+    ValueError
+        If the window is longer than ``n_fft``, or hop or deviation is not positive.
+    """
+    if not 0 < window <= n_fft:
+        raise ValueError(f"window={window} does not lie in 1 ... n_fft={n_fft}; shorten it or raise n_fft.")
+    if hop < 1 or not std > 0:
+        raise ValueError(f"hop={hop} and std={std} must be positive; give hop=159 and the deviation of the dataset.")
 
 
 def log_spectrogram(
@@ -61,12 +75,9 @@ def log_spectrogram(
     Raises
     ------
     ValueError
-        If the window is longer than ``n_fft`` or the deviation is not positive.
+        If a setting is impossible, see :func:`refuse_impossible`.
     """
-    if not 0 < window <= n_fft:
-        raise ValueError(f"window={window} does not lie in 1 ... n_fft={n_fft}; shorten it or raise n_fft.")
-    if hop < 1 or not std > 0:
-        raise ValueError(f"hop={hop} and std={std} must be positive; give hop=159 and the deviation of the dataset.")
+    refuse_impossible(n_fft, window, hop, std)
     x = torch.as_tensor(wave, dtype=torch.float32)
     shape = torch.hann_window(window, periodic=True, dtype=x.dtype, device=x.device)
     spectrum = torch.stft(

@@ -78,8 +78,9 @@ def _image(
     std: Numbers = IMAGENET[1],
 ) -> Made:
     keep = 2 * size if keep is None else keep
-    statistics = _tuple(mean), _tuple(std)
-    reading = image_reading(size, keep, augment, _tuple(scale), _tuple(jitter), _tuple(chances), statistics)
+    statistics = _exactly(3, mean, "mean"), _exactly(3, std, "std")
+    changes = _exactly(2, scale, "scale"), _exactly(4, jitter, "jitter"), _exactly(4, chances, "chances")
+    reading = image_reading(size, keep, augment, *changes, statistics)
     net = resnet(depth or name, generator=generator, block=DEPTHS[name][0], width=width, weights=weights)
     return net, reading, {"keep": keep}
 
@@ -126,7 +127,8 @@ def _video(
     if not 0 < frames <= of:
         raise ValueError(f"frames={frames} does not lie in 1 ... of={of}; choose fewer frames or decode more.")
     keep = round(size * 8 / 7) if keep is None else keep
-    reading = video_reading(size, frames, of, keep, augment, _tuple(scale), flip, (_tuple(mean), _tuple(std)))
+    statistics = _exactly(3, mean, "mean"), _exactly(3, std, "std")
+    reading = video_reading(size, frames, of, keep, augment, _exactly(2, scale, "scale"), flip, statistics)
     return r2plus1d(depth, generator=generator, width=width, weights=weights), reading, {"keep": keep}
 
 
@@ -199,6 +201,8 @@ def build(name: str, *, generator: torch.Generator, weights: str | Path | None =
         If the weights are nowhere.
     TypeError
         If a knob that has no default is missing.
+    ImportError
+        If the encoder needs transformers and it is not installed.
     """
     make = BACKBONES[known(name, BACKBONES, "name")]
     defaults = {
@@ -220,5 +224,8 @@ def build(name: str, *, generator: torch.Generator, weights: str | Path | None =
     return Backbone(name, net, net.width, reading, config)  # type: ignore[arg-type]
 
 
-def _tuple(values: Numbers) -> Any:
+def _exactly(count: int, values: Numbers, knob: str) -> Any:
+    """``values`` as a tuple of ``count`` floats; those of ``std`` positive."""
+    if len(values) != count or (knob == "std" and min(values) <= 0):
+        raise ValueError(f"{knob}={list(values)} is not usable; give {count} numbers, those of std above 0.")
     return tuple(float(value) for value in values)

@@ -24,7 +24,7 @@ def located(weights: str | Path) -> Path:
     ------
     FileNotFoundError
         If it is neither.
-    ValueError
+    ImportError
         If the hub is needed and transformers is not installed.
     """
     path = Path(weights)
@@ -39,10 +39,10 @@ def located(weights: str | Path) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise ValueError(
+    except ImportError:
+        raise ImportError(
             "reading weights from the hub needs transformers; install it with: pip install 'modest[media]'"
-        ) from error
+        ) from None
     try:
         return Path(snapshot_download(str(weights), allow_patterns=WANTED))
     except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
