@@ -146,15 +146,16 @@ class Pool:
 
     @property
     def short(self) -> dict[str, str]:
-        """Modality -> URI of default views that cover the first items only, since others were appended."""
+        """Modality -> URI of default views that have the first items only, since others were appended."""
         names = {name: self.encoder(name, None) for name in self.names}
         short = {m: e for m, e in names.items() if stored.shape(self.path, m, e)[0] < len(self)}
-        return {modality: stored.uri(self.path, modality, encoder) for modality, encoder in short.items()}
+        return {modality: stored.made_by(self.path, modality, encoder)[0] for modality, encoder in short.items()}
 
     def embed_command(self) -> str:
         """Command line that completes short views, or makes views of the raw columns, ``URI`` standing for encoders."""
-        raw = dict.fromkeys(stored.raw_modalities(self.table) or ["image"], "URI")
-        return stored.embed_command(self.path, self.short or raw)
+        short = {name: stored.made_by(self.path, name, self._encoder(name, None)) for name in self.short}
+        raw = {name: ("URI", name) for name in stored.raw_modalities(self.table) or ["image"]}
+        return stored.embed_command(self.path, short or raw)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -235,7 +236,7 @@ class Pool:
             raise ValueError(f"{modality!r} has the views {', '.join(found)}; name one, views({{{modality!r}: ...}}).")
         if name not in found:
             has = f"its views of {modality!r} are by {', '.join(found)}" if found else f"it has {', '.join(self.names)}"
-            command = stored.embed_command(self.path, {modality: name or "URI"})
+            command = stored.embed_command(self.path, {modality: (name or "URI", modality)})
             told = f"{modality}={name}" if name else f"of {modality!r}"
             raise FileNotFoundError(f"{self.path} has no view {told} ({has}); make it with: {command}")
         return str(name)

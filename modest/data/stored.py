@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def open_view(pool: Path, modality: str, encoder: str, rows: str, n: int, ids: C
         return array
     if rows in about.get("earlier", ()) and len(array) >= n:
         return array[:n]
-    command = embed_command(pool, {modality: str(about.get("uri", encoder))})
+    command = embed_command(pool, {modality: made_by(pool, modality, encoder)})
     if len(array) < n and about.get("rows") == files.rows_hash(ids()[: len(array)]):
         raise ValueError(f"view {modality}={encoder} covers {len(array)} of the {n} items; complete it with: {command}")
     again = "ingest the pool again" if encoder == "given" else f"make it again with: {command}"
@@ -57,21 +58,26 @@ def shape(pool: Path, modality: str, encoder: str) -> tuple[int, int]:
     return int(rows), int(width)
 
 
-def uri(pool: Path, modality: str, encoder: str) -> str:
-    """URI of the encoder that made a view; its name where it has none."""
-    return str(files.read_json(pool / "views" / modality / f"{encoder}.json").get("uri", encoder))
+def made_by(pool: Path, modality: str, encoder: str) -> tuple[str, str]:
+    """(URI of the encoder that made a view, raw column it was made from); the name and the modality where unknown."""
+    about = files.read_json(pool / "views" / modality / f"{encoder}.json")
+    column = about.get("origin") if "kind" in about else None
+    return str(about.get("uri", encoder)), str(column or modality)
 
 
-def embed_command(pool: Path, encoders: dict[str, str]) -> str:
-    """Line that makes views, ``encoders`` from modality to URI; modalities without an option of their own get --view.
+def embed_command(pool: Path, encoders: Mapping[str, tuple[str, str]]) -> str:
+    """Line that makes views, ``encoders`` from modality to (URI, raw column); it can be pasted into a shell.
 
     Examples
     --------
-    >>> embed_command(Path("pool"), {"image": "pixels", "sketch": "URI"})
-    'modest embed pool --image pixels --view sketch=URI'
+    >>> embed_command(Path("pool"), {"image": ("pixels", "image"), "sketch": ("URI", "drawing")})
+    'modest embed pool --image pixels --view sketch=URI --from sketch=drawing'
     """
-    told = [f"--{name} {uri}" if name in media.KINDS else f"--view {name}={uri}" for name, uri in encoders.items()]
-    return " ".join(["modest embed", str(pool), *told])
+    told = ["modest", "embed", str(pool)]
+    for name, (uri, column) in encoders.items():
+        told += [f"--{name}", uri] if name in media.KINDS else ["--view", f"{name}={uri}"]
+        told += ["--from", f"{name}={column}"] if column != name else []
+    return shlex.join(told)
 
 
 def raw_modalities(table: pd.DataFrame) -> list[str]:

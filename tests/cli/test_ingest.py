@@ -63,3 +63,43 @@ def test_options_that_cannot_be_read(ask, view):
     assert result.exit_code != 0
     assert "NAME=PLACE" in str(result.exception)
     assert not (ask.folder / "pool").exists()
+
+
+def test_append_and_what_to_run_when_a_view_is_short(ask):
+    views = ["--view", f"audio={ask.folder / 'f.npz'}:sound", "--view", f"image={ask.folder / 'f.npz'}:image"]
+    assert ask(*views).exit_code == 0
+    again = ask(*views, "--append")
+    assert again.exit_code != 0
+    assert "id '0' is in the pool" in str(again.exception)
+    np.savez(ask.folder / "f.npz", id=[10, 11], sound=np.ones((2, 3)), image=np.ones((2, 2)))
+    (ask.folder / "items.csv").write_text("id,kind,part\n10,a,train\n11,c,test\n")
+    done = ask(*views, "--append")
+    assert done.exit_code == 0, done.output
+    assert "12 items" in done.output
+    assert f"next: modest select {ask.folder / 'pool'}" in done.output
+    pool = modest.open(ask.folder / "pool")
+    place = pool.path / "views" / "text"
+    place.mkdir()
+    np.save(place / "hashed-text.npy", np.ones((12, 2), dtype=np.float32))
+    about = {"uri": "hashed-text", "rows": pool.config["rows"], "shape": [12, 2]}
+    (place / "hashed-text.json").write_text(json.dumps(about))
+    (ask.folder / "items.csv").write_text("id,kind,part\n12,a,train\n")
+    np.savez(ask.folder / "f.npz", id=[12], sound=np.ones((1, 3)), image=np.ones((1, 2)))
+    told = json.loads(ask(*views, "--append", "--json").stdout)
+    assert told["next"] == f"modest embed {ask.folder / 'pool'} --text hashed-text"
+    assert (told["items"], told["absent"]["text"]) == (13, pytest.approx(1 / 13))
+
+
+def test_a_layout_by_name(tmp_path):
+    app = typer.Typer()
+    app.command()(command)
+    (tmp_path / "set" / "texts_txt" / "gyoza").mkdir(parents=True)
+    (tmp_path / "set" / "my_train_food.txt").write_text("gyoza_1.jpg gyoza\ngyoza_2.jpg gyoza\n")
+    (tmp_path / "set" / "texts_txt" / "gyoza" / "gyoza_1.txt").write_text("dumplings")
+    call = [str(tmp_path / "set"), "--into", str(tmp_path / "pool"), "--layout", "food101"]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    assert "1 items" in result.output
+    assert "image: 2 files were not found" in result.output
+    assert "next: modest embed" in result.output
+    assert "--text URI" in result.output

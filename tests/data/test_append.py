@@ -149,6 +149,10 @@ def test_embedded_views_are_short_until_they_are_completed(pool):
     assert grown.short == {"sketch": "hf:clip"}
     assert grown.embed_command() == f"modest embed {pool.path} --view sketch=hf:clip"
     assert grown.present[:, grown.names.index("sketch")].tolist() == [True] * 6 + [False] * 3
+    about = pool.path / "views" / "sketch" / "clip.json"
+    files.write_json(about, {**files.read_json(about), "kind": "image", "origin": "drawing", "uri": "hf:a b?x=1"})
+    with pytest.raises(ValueError, match=r"--view 'sketch=hf:a b\?x=1' --from sketch=drawing$"):
+        grown.views()
     embedded(grown)
     embedded(grown, "clip", "hf:clip", "sketch")
     assert len(modest.open(pool.path).views()) == 9
