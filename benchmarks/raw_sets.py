@@ -28,11 +28,19 @@ class Raw:
 
 
 RAW = {
-    "fashion": Raw({"image": {**IMAGE, "size": 40, "keep": 60}, "text": {**TEXT, "length": 16}}, 128),
+    "fashion": Raw({"image": {**IMAGE, "size": 40, "keep": 60}, "text": {**TEXT, "length": 16}}, 64),
     "grid": Raw(
         {
             "audio": {"name": "audio_resnet18", "width": 0.25, "depth": DEPTH, "clip": 0.6, "seconds": 0.5},
-            "video": {"name": "r2plus1d18", "width": 0.25, "depth": DEPTH, "size": 32, "keep": 36, "frames": 3, "of": 6},
+            "video": {
+                "name": "r2plus1d18",
+                "width": 0.25,
+                "depth": DEPTH,
+                "size": 32,
+                "keep": 36,
+                "frames": 3,
+                "of": 6,
+            },
         },
         64,
     ),

@@ -31,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 METHODS = ("random", "activeft", "mmcsal", "maxherding")
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
-EPOCHS, WARMUP, WIDTH, TEMPERATURE = 10, 3, 512, 0.07
+EPOCHS, WARMUP, WIDTH, TEMPERATURE = 15, 5, 512, 0.07
 
 
 def plan(epochs: int = EPOCHS, warmup: int = WARMUP) -> Any:
@@ -159,7 +159,11 @@ def peak() -> float:
 
 
 def pool_of(name: str, shared: Path, into: Path) -> Any:
-    return ingest_raw(name, shared, into / "pools" / name)
+    """Pool of a set, made once; ``sweep`` makes it before any two processes can ask for it."""
+    import modest
+
+    folder = into / "pools" / name
+    return modest.open(folder) if folder.exists() else ingest_raw(name, shared, folder)
 
 
 def one(args: argparse.Namespace) -> None:
@@ -184,6 +188,8 @@ def write(path: Path, told: dict[str, Any]) -> None:
 def sweep(args: argparse.Namespace, module: str, keys: list[str]) -> int:
     """Run what is missing, ``workers`` processes at a time; returns how many failed."""
     args.into.mkdir(parents=True, exist_ok=True)
+    for name in RAW:
+        pool_of(name, args.shared, args.into)
     keys = [key for key in keys if not (args.into / "cells" / f"{key}.json").exists()]
 
     def child(key: str) -> int:
