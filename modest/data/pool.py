@@ -153,7 +153,7 @@ class Pool:
 
     def embed_command(self) -> str:
         """Command line that completes short views, or makes views of the raw columns, ``URI`` standing for encoders."""
-        short = {name: stored.made_by(self.path, name, self._encoder(name, None)) for name in self.short}
+        short = {name: stored.made_by(self.path, name, self.encoder(name, None)) for name in self.short}
         raw = {name: ("URI", name) for name in stored.raw_modalities(self.table) or ["image"]}
         return stored.embed_command(self.path, short or raw)
 

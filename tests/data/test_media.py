@@ -86,6 +86,6 @@ def test_tables_may_name_cuts_frames_and_members(tmp_path):
     assert pool.config["lost"] == {"video": 1, "frames": 1, "audio": 1, "packed": 1}
     missing = pool.table[["video", "frames", "audio", "packed", "text"]].isna().sum()
     assert missing.tolist() == [1, 2, 1, 2, 0]
-    with pytest.raises(FileNotFoundError, match=r"--video URI --view frames=URI --audio URI --view packed=URI --text URI"):
+    with pytest.raises(FileNotFoundError, match=r"--video URI --view frames=URI --audio URI .*packed=URI --text URI"):
         pool.views()
     assert Path(media.members(pool.table["frames"][0])[0]).name == "1.jpg"
