@@ -49,3 +49,50 @@ def test_killed_at_every_step_and_run_again(tmp_path, how, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 12
+
+
+@pytest.mark.parametrize(
+    ("change", "read_again"),
+    [
+        ("none", 0),
+        ("value", 3),
+        ("encoder", 6),
+        ("ids", 3),
+        ("shard size", 6),
+        ("damage", 3),
+        ("half", 6),
+        ("fresh", 6),
+    ],
+)
+def test_only_shards_that_would_be_the_same_are_kept(tmp_path, monkeypatch, change, read_again):
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    pool = make(tmp_path, 6)
+    with monkeypatch.context() as patched:
+        patched.setattr("modest.encoders.jobs.shards.assemble", stop)
+        with pytest.raises(KeyboardInterrupt):
+            embed(pool, {"image": URI}, shard=3)
+    shards = pool.path / f"views/image/.{load(URI).name}.shards"
+    assert sorted(p.name for p in shards.iterdir()) == [f"0000{k}.{e}" for k in (0, 1) for e in ("json", "npy")]
+    if change == "value":
+        pool.table.loc[1, "image"] = str(tmp_path / "02.png")
+        pool.save()
+    elif change == "encoder":
+        monkeypatch.setattr("modest.encoders.pixels.VERSION", "2")
+    elif change == "ids":
+        frame = pool.table.copy()
+        frame.loc[5, "id"] = "renamed"
+        pool = modest.ingest(frame, tmp_path / "other")
+        shards.parent.parent.rename(pool.path / "views")
+    elif change == "damage":
+        (shards / "00001.npy").write_bytes((shards / "00001.npy").read_bytes()[:-4])
+    real, read = modest.encoders.pixels.read_image, []
+    monkeypatch.setattr("modest.encoders.pixels.read_image", lambda value: read.append(value) or real(value))
+    options = {"half": change == "half", "fresh": change == "fresh", "shard": 2 if change == "shard size" else 3}
+    embed(modest.open(pool.path), {"image": URI}, **options)
+    assert len(read) == read_again
+    expected = load(URI).encode([value for k, value in enumerate(pool.table["image"]) if k != 3])
+    found = np.asarray(modest.open(pool.path).views().arrays["image"])[[0, 1, 2, 4, 5]]
+    assert np.allclose(found, expected, atol=1e-3 if change == "half" else 0)
+    assert not shards.exists()
