@@ -335,6 +335,9 @@ def test_thousands_of_members_parse_the_archive_once(tmp_path, monkeypatch):
     monkeypatch.setattr(media, "open_archive", lambda path: opened.append(path) or real(path))
     assert all((read_image(f"{tmp_path / 'a.zip'}!{k}.png") == PIXELS).all() for k in range(50))
     assert len(opened) == 1
+    monkeypatch.setattr(media.os, "getpid", lambda: -1)  # a forked process opens its own
+    assert (read_image(f"{tmp_path / 'a.zip'}!7.png") == PIXELS).all()
+    assert len(opened) == 2
 
 
 def test_a_damaged_member_is_named(tmp_path):

@@ -229,6 +229,8 @@ def test_kinetics_indices_stay_numbers_without_names(tmp_path):
     put(tmp_path, kinetics_lists())
     for name in (DASH, DOTS, TEST):
         put(tmp_path, {f"audio/{name}.wav": wav()})
+    (tmp_path / "audio" / "round").symlink_to(tmp_path)  # a circle of links ends
+    put(tmp_path, {"again/my_train.txt": kinetics_lists()["my_train.txt"]})  # the same list twice is one list
     frame = LAYOUTS["kinetics_sounds"].read(tmp_path)
     check_kinetics(frame, "4", "0")
     assert frame.attrs["classes"] == []

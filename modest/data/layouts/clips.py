@@ -58,8 +58,13 @@ def index(folder: Path) -> tuple[Index, Index]:
     """(videos, sounds) in a folder by clip; a folder of at least four pictures is a video."""
     videos: dict[Key, list[Found]] = defaultdict(list)
     sounds: dict[Key, list[Found]] = defaultdict(list)
+    seen: set[str] = set()
     for place, inside, names in os.walk(folder, followlinks=True):
-        inside.sort()
+        real = os.path.realpath(place)
+        inside[:] = [] if real in seen else sorted(inside)
+        if real in seen:  # by a link
+            continue
+        seen.add(real)
         parts = Path(place).relative_to(folder).parts
         clip = key(parts[-1]) if parts else None
         if clip is not None and sum(kind(name) == "image" for name in names) >= FEWEST_FRAMES:

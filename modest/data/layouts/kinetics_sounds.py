@@ -43,7 +43,7 @@ def read(folder: Path) -> pd.DataFrame:
     videos, sounds = clips.index(folder)
     tree = clips.in_tree(videos, sounds)
     official = _official(folder)
-    entries = list(_entries(folder))
+    entries = list(dict.fromkeys(_entries(folder)))
     stat = first_file(folder, ("class.txt", "stat.txt", "stat.csv"))
     classes = [] if stat is None else class_names(stat)
     rows = []

@@ -40,7 +40,7 @@ def read(folder: Path) -> pd.DataFrame:
     videos, sounds = clips.index(folder)
     stat = first_file(folder, ("stat.csv", "stat.txt", "class.txt"))
     classes = [] if stat is None else class_names(stat)
-    entries = list(_official(folder)) or list(_lists(folder))
+    entries = list(dict.fromkeys(_official(folder))) or list(dict.fromkeys(_lists(folder)))
     if not entries:
         whole = {name.replace(",", ""): name for name in classes}
         for clip, (_, label, split) in clips.in_tree(videos, sounds).items():
