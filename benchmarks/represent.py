@@ -34,22 +34,17 @@ BUDGETS = (0.01, 0.02, 0.05, 0.10)
 EPOCHS, WARMUP, WIDTH, TEMPERATURE = 15, 5, 512, 0.07
 
 
-def plan(epochs: int = EPOCHS, warmup: int = WARMUP) -> Any:
-    from modest.training import Plan
-
-    return Plan(epochs=epochs, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=warmup)
-
-
 def start(name: str, variant: str, seed: int, pool: Any, epochs: int = EPOCHS, warmup: int = WARMUP) -> Any:
     """Run of stage 1, not yet begun."""
     from modest.representation.objective import Objective
     from modest.representation.pretrain import pretrain
+    from modest.training import Plan
 
     raw = RAW[name]
     objective = Objective(temperature=TEMPERATURE, **VARIANTS[variant])
-    chosen = plan(epochs, warmup)
+    plan = Plan(epochs, 1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=warmup)
     return pretrain(
-        pool, raw.encoders, objective=objective, plan=chosen, batch_size=raw.batch, width=WIDTH, seed=seed, device="cpu"
+        pool, raw.encoders, objective=objective, plan=plan, batch_size=raw.batch, width=WIDTH, seed=seed, device="cpu"
     )
 
 
@@ -235,6 +230,7 @@ def arguments(text: str | None) -> argparse.ArgumentParser:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--predict", action="store_true", help="only say how long it will take")
+    parser.add_argument("--cost", action="store_true", help="only the seconds per epoch, some minutes")
     args = parser.parse_args()
     if args.one:
         one(args)
@@ -242,7 +238,8 @@ def main() -> None:
         predict(args)
     else:
         keys = [f"{name}-{variant}-{s}" for s in range(args.seeds) for name in reversed(RAW) for variant in VARIANTS]
-        sys.exit(sweep(args, "benchmarks.represent", keys + [f"{name}-cost-0" for name in RAW]))
+        dear = [f"{name}-cost-0" for name in RAW]
+        sys.exit(sweep(args, "benchmarks.represent", dear if args.cost else keys + dear))
 
 
 if __name__ == "__main__":
