@@ -13,47 +13,53 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from modest.checks import known
-from modest.learning import METHODS, Recipe, Towers
+from modest.learning import METHODS
+from modest.learning.assembly import Assembly, assemble, needed_views, pretrained
 from modest.learning.holdout import Labelled, prepare, standardise
-from modest.learning.inputs import align, encode_labels, table, whole
-from modest.learning.measure import Dynamics, forward, measure, softmax
+from modest.learning.inputs import Reader, encode_labels, ready_views
+from modest.learning.measure import Dynamics, measure
+from modest.learning.trained import Outputs, Trained, recipe_over
 from modest.neighbours.device import decide
 from modest.representation import embedding
-from modest.training import Batches, Plan, Run, read_config, read_model, ready, restore, write_model
+from modest.training import Batches, Kept, Plan, Run, read_config
 from modest.training.fit import fit as train
-from modest.types import Bool, Float, Record
+from modest.types import Float, Int, Record
 
 __all__ = ["MultimodalClassifier", "load"]
 
 KIND, FORMAT = "classifier", 1
-_PREDICT_ROWS = 4096
+_ROWS = 4096
 Progress = Callable[[int, int], None]
 
 
 class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Classifier over several views of the same items, of which any row may lack some.
+    """Classifier over several modalities of the same items, of which any row may lack some.
 
     Parameters
     ----------
     method : "mla" | "concat" | "late"
         A name of ``modest.learning.METHODS``.
-    epochs, lr, batch_size, weight_decay, optimizer, schedule :
-        Of the one loop; ``optimizer`` "adamw" or "sgd" (momentum 0.9), ``schedule`` "cosine", "constant" or "step".
+    encoders : None, mapping, Representation or its folder
+        None: a small tower over every ready view. A mapping modality -> "mlp" (a tower), a name of
+        ``modest.encoders.trainable.BACKBONES``, {"name": ..., knobs} or a Backbone trains these on a Pool's raw media;
+        a Representation (``modest represent``) starts from its encoders.
+    views, columns : modality -> encoder of a Pool's ready view, or raw column, where it is not the default
+    epochs, warmup, lr, rates, batch_size, accumulate, weight_decay, betas, optimizer, schedule, autocast :
+        Of the one loop, see :class:`modest.training.Plan`; ``rates`` by modality and "projectors", ``lr`` for the rest.
     hidden, width :
-        Sizes of the hidden layers of each modality's tower (empty = linear) and the number of features it emits.
+        Sizes of the hidden layers of a tower (empty = linear), and the number of features every encoder emits.
     fill : "feature" | "zero" | "mean"
         For an absent modality: nothing at all (no pass, gradient or weight), a raw input of zeros, or the mean of the
         training rows; with the last two it speaks and has a weight like any other.
-    modality_dropout : float in [0, 1]
-        Share of present modalities dropped in training, never the last of a row.
-    standardise : bool
-        Subtract mean and divide by deviation per feature, both of the present training rows; stored in the model.
+    modality_dropout : share of present modalities dropped in training, never the last of a row
+    standardise : subtract mean and divide by deviation of the training rows, per feature of ready views; kept
     device, options, random_state :
         CUDA if there, when None; a dict of what one recipe alone knows (its ``Options``); same seed, same model.
 
     Attributes
     ----------
-    classes_ (C,) sorted; names_ of modalities; recipe_, trained; history_, Records of epochs; dynamics, see ``run``.
+    classes_ (C,) sorted; names_ of modalities; recipe_, trained; history_, Records of epochs; dynamics, see ``run``;
+    unreadable_, modality -> row -> why raw media could not be read in training.
     Examples
     --------
     >>> X = {"a": np.eye(4).repeat(5, axis=0), "b": np.ones((20, 2))}
@@ -63,39 +69,20 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     """
 
     def __init__(
-        self,
-        *,
-        method: str = "mla",
-        epochs: int = 40,
-        lr: float = 1e-3,
-        batch_size: int = 32,
-        weight_decay: float = 1e-2,
-        optimizer: str = "adamw",
-        schedule: str = "cosine",
-        hidden: Sequence[int] = (256,),
-        width: int = 128,
-        fill: str = "feature",
-        modality_dropout: float = 0.0,
-        standardise: bool = True,
-        device: str | None = None,
-        options: Mapping[str, Any] | None = None,
-        random_state: int = 0,
-    ) -> None:
-        self.method = method
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
-        self.weight_decay = weight_decay
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.hidden = hidden
-        self.width = width
-        self.fill = fill
-        self.modality_dropout = modality_dropout
-        self.standardise = standardise
-        self.device = device
-        self.options = options
-        self.random_state = random_state
+        self, *, method: str = "mla", encoders: Any = None, views: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | None = None, epochs: int = 40, warmup: float = 0.0, lr: float = 1e-3,
+        rates: Mapping[str, float] | None = None, batch_size: int = 32, accumulate: int = 1,
+        weight_decay: float = 1e-2, betas: tuple[float, float] = (0.9, 0.999), optimizer: str = "adamw",
+        schedule: str = "cosine", autocast: bool = False, hidden: Sequence[int] = (256,), width: int = 128,
+        fill: str = "feature", modality_dropout: float = 0.0, standardise: bool = True, device: str | None = None,
+        options: Mapping[str, Any] | None = None, random_state: int = 0,
+    ) -> None:  # fmt: skip
+        self.method, self.encoders, self.views, self.columns = method, encoders, views, columns
+        self.epochs, self.warmup, self.lr, self.rates = epochs, warmup, lr, rates
+        self.batch_size, self.accumulate, self.weight_decay, self.betas = batch_size, accumulate, weight_decay, betas
+        self.optimizer, self.schedule, self.autocast = optimizer, schedule, autocast
+        self.hidden, self.width, self.fill, self.modality_dropout = hidden, width, fill, modality_dropout
+        self.standardise, self.device, self.options, self.random_state = standardise, device, options, random_state
 
     def fit(
         self, X: Any, y: Any = None, validation: Any = None, groups: Any = None, progress: Progress | None = None
@@ -105,8 +92,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def run(
         self, X: Any, y: Any = None, validation: Any = None, groups: Any = None, track_items: bool = False,
-        progress: Progress | None = None,
-    ) -> Run[MultimodalClassifier]:
+        progress: Progress | None = None, kept: Kept | None = None,
+    ) -> Run[MultimodalClassifier]:  # fmt: skip
         """Prepare a training and return it: iterate for Records, ``.result`` finishes it and gives the classifier.
 
         Parameters
@@ -123,6 +110,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             Groups (speakers, videos) that a carve must not tear.
         track_items : bool
             Keep each training row's confidence per epoch in ``dynamics``.
+        kept : a checkpoint to write after every epoch and to go on from
 
         Raises
         ------
@@ -130,19 +118,18 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             For an unknown method or option, lengths that differ, a row without any modality or label, NaN or inf in a
             present row (names modality and row), one class only.
         """
-        data, check, classes = prepare(X, y, validation, groups, self._seed())
-        widths = {name: width for name, (_, width) in data.views.shape.items()}
-        recipe = self._build(widths, len(classes))
+        made, reader, generator = self._assembled(X)
+        data, check, classes = prepare(X, y, validation, groups, reader.seed, reader.read)
+        recipe = recipe_over(made, self.method, len(classes), self.fill, self.options, generator)
         if self.standardise:
             standardise(recipe.towers, data)
         dynamics = Dynamics(data.rows, data.y[data.rows]) if track_items else None
-        plan = Plan(self.epochs, self.lr, self.optimizer, 0.9, self.weight_decay, self.schedule)
         batches = self._batches(data, training=True)
         validate = (lambda task: measure(task, self._batches(check))) if len(check.rows) else None
         history: list[Record] = []
 
         def records() -> Iterator[Record]:
-            for record in train(recipe.stages(), batches, plan, validate, progress):
+            for record in train(recipe.stages(), batches, self._plan(made), validate, progress, kept):
                 if "losses" in record.values:
                     history.append(record)
                     if dynamics is not None:
@@ -150,90 +137,99 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 yield record
 
         def result() -> MultimodalClassifier:
-            self.recipe_, self.classes_, self.names_, self.widths_ = recipe, classes, tuple(widths), widths
-            self.history_, self.dynamics = history, dynamics
+            self._keep(Trained(recipe, classes, made, reader))
+            self.unreadable_, self.history_, self.dynamics = data.table.unreadable, history, dynamics
             return self
 
         return Run(records(), result)
 
-    def _seed(self) -> int:
-        if isinstance(self.random_state, bool) or not isinstance(self.random_state, (int, np.integer)):
-            raise TypeError(f"random_state is {self.random_state!r}; give an int, so that the model can be made again.")
-        return int(self.random_state)
-
-    def _build(self, widths: Mapping[str, int], classes: int) -> Recipe:
+    def _assembled(self, X: Any) -> tuple[Assembly, Reader, torch.Generator]:
+        """Encoders, untrained or pretrained, and how they read X; every parameter is looked at here."""
         known(self.method, METHODS, "method")
         if min(self.batch_size, self.width, *self.hidden) < 1:
             raise ValueError("batch_size, width and the sizes in hidden must all be positive; give at least 1.")
         if not 0 <= self.modality_dropout <= 1:
             raise ValueError(f"modality_dropout={self.modality_dropout} is not a share in [0, 1]; try 0.3.")
-        generator = torch.Generator().manual_seed(self._seed())
-        towers = Towers.over(list(widths.values()), self.width, generator, self.hidden, self.fill)
-        return METHODS[self.method].build(towers, list(widths), classes, generator, self.options)
+        if isinstance(self.random_state, bool) or not isinstance(self.random_state, (int, np.integer)):
+            raise TypeError(f"random_state is {self.random_state!r}; give an int, so that the model can be made again.")
+        seed, encoders = int(self.random_state), pretrained(self.encoders)
+        sources = encoders.sources if isinstance(encoders, embedding.Representation) else {}
+        views = {**sources.get("encoders", {}), **(self.views or {})}
+        widths, made_by = ready_views(X, needed_views(encoders), views)
+        generator = torch.Generator().manual_seed(seed)
+        made = assemble(encoders, widths, self.hidden, self.width, generator)
+        columns = {**sources.get("columns", {}), **(self.columns or {})}
+        return made, Reader(made.widths, made.readings, made_by, columns, seed), generator
+
+    def _keep(self, trained: Trained) -> None:
+        self.trained_, self.recipe_ = trained, trained.recipe
+        self.classes_, self.names_ = trained.classes, tuple(trained.made.modules)
+
+    def _plan(self, made: Assembly) -> Plan:
+        return Plan(
+            self.epochs, self.lr, self.optimizer, 0.9, self.weight_decay, self.schedule, self.betas, self.warmup,
+            made.rates(self.rates or {}), self.accumulate, self.autocast, int(self.random_state),
+        )  # fmt: skip
 
     def _batches(self, data: Labelled, training: bool = False) -> Batches:
-        size = self.batch_size if training else _PREDICT_ROWS
-        drop = self.modality_dropout if training else 0.0
-        table = (ready(data.views), data.present, data.rows, data.y)
-        return Batches(*table, size, self._seed(), training, drop, decide(self.device))
+        size, drop = (self.batch_size, self.modality_dropout) if training else (_ROWS, 0.0)
+        table = (data.table.columns, data.table.present, data.rows, data.y)
+        return Batches(*table, size, int(self.random_state), training, drop, decide(self.device), training)
 
-    def _logits(self, X: Any) -> tuple[Float, Float, Float, Bool]:
-        """Fused (n, C), modality (M, n, C), weights (n, M), and present (n, M)."""
-        if not hasattr(self, "recipe_"):
+    def outputs(self, X: Any, rows: Int | None = None) -> Outputs:
+        """All that the model says of X, or of some rows (k,) of it, in one pass.
+
+        Returns
+        -------
+        Outputs: ``proba`` (n, C) float64 in the order of ``classes_``, ``modality`` (M, n, C), NaN where absent,
+        ``weights`` (n, M), ``present`` (n, M). A modality X does not hold counts as absent.
+        """
+        if not hasattr(self, "trained_"):
             raise NotFittedError("this classifier is not trained yet; call fit(X, y) first.")
-        views = align(table(X), self.widths_)
-        present = whole(views)
-        data = Labelled(views, present, np.full(len(views), -1, dtype=np.int64), np.arange(len(views)))
-        return *forward(self.recipe_, self._batches(data)), present
+        return self.trained_.outputs(X, rows, self.device)
 
     def predict_proba(self, X: Any) -> Float:
         """(n, C) float64 probabilities in the order of ``classes_``; a modality X does not hold counts as absent."""
-        return softmax(self._logits(X)[0])
+        return self.outputs(X).proba
 
     def predict(self, X: Any) -> Any:
         """(n,) most probable classes."""
-        best = self._logits(X)[0].argmax(axis=1)
+        best = self.outputs(X).proba.argmax(axis=1)
         return self.classes_[best]
 
     def modality_proba(self, X: Any) -> Float:
         """(M, n, C) probabilities of each modality on its own, NaN where it is absent."""
-        _, own, _, present = self._logits(X)
-        own[~present.T] = np.nan
-        return softmax(own)
+        return self.outputs(X).modality
 
     def fusion_weights(self, X: Any) -> Float:
         """(n, M) weights of the fusion; rows sum to 1, 0 where absent (with ``fill="feature"``)."""
-        return self._logits(X)[2]
+        return self.outputs(X).weights
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Accuracy; a label of a class unseen in training counts as wrong."""
-        views = table(X)
-        numbers = encode_labels(X.labels if y is None else y, len(views), self.classes_)[1]
-        return float(np.average(self._logits(views)[0].argmax(axis=1) == numbers, weights=sample_weight))
+        proba = self.outputs(X).proba
+        numbers = encode_labels(X.labels if y is None else y, len(proba), self.classes_)[1]
+        return float(np.average(proba.argmax(axis=1) == numbers, weights=sample_weight))
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``, each atomically; read with modest.load.
 
         An option that is a function (alpha) matters to training only and is left out.
         """
-        if not hasattr(self, "recipe_"):
+        if not hasattr(self, "trained_"):
             raise NotFittedError("this classifier is not trained yet; call fit(X, y) before save.")
-        params = self.get_params()
+        params = {name: value for name, value in self.get_params().items() if name not in ("device", "encoders")}
         params["options"] = {k: v for k, v in (self.options or {}).items() if not callable(v)} or None
         params["hidden"] = [int(size) for size in self.hidden]
-        params.pop("device")
-        config = {"kind": KIND, "format": FORMAT, "params": params, "widths": list(self.widths_.items())}
-        config["classes"] = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
-        write_model(Path(folder), self.recipe_.net, config)
+        params["views"], params["columns"] = dict(self.views or {}) or None, dict(self.columns or {}) or None
+        self.trained_.save(Path(folder), {"kind": KIND, "format": FORMAT, "params": params})
 
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
-        self = cls(**{**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device})
-        self.widths_ = dict(config["widths"])
-        self.classes_ = np.array(config["classes"]["values"], dtype=config["classes"]["dtype"])
-        self.recipe_ = self._build(self.widths_, len(self.classes_))
-        restore(self.recipe_.net, read_model(folder, config))
-        self.names_, self.history_, self.dynamics = tuple(self.widths_), [], None
+        params = {**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device}
+        self = cls(**{**params, "betas": tuple(params["betas"])})
+        self._keep(Trained.load(folder, config))
+        self.unreadable_, self.history_, self.dynamics = {}, [], None
         return self
 
 

@@ -18,7 +18,10 @@ app = typer.Typer(
 )
 
 # the command's file and name; each file holds one function called `command`
-COMMANDS = ("demo", "doctor", "methods", "ingest", "embed", "select", "train", "predict", "evaluate", "bench", "report")
+COMMANDS = (
+    "demo", "doctor", "methods", "ingest", "embed", "represent", "select", "train", "predict", "evaluate", "bench",
+    "report",
+)  # fmt: skip
 
 for _name in COMMANDS:
     app.command(_name)(importlib.import_module(f"modest.cli.{_name}").command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from modest.cli import output
+from modest.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from modest.data.pool import Pool
@@ -44,7 +45,7 @@ def command(
     opened = modest.open(pool)
     named = {"image": image, "text": text, "audio": audio, "video": video}
     asked = {name: uri for name, uri in named.items() if uri}
-    for name, uri in _pairs([*(more or []), *view], "--view", "NAME=URI").items():
+    for name, uri in pairs([*(more or []), *view], "--view", "NAME=URI").items():
         if name in asked:
             raise ValueError(f"{name} is given two encoders, {asked[name]} and {uri}; give one.")
         asked[name] = uri
@@ -54,7 +55,7 @@ def command(
         reports = embed(
             opened,
             asked,
-            columns=_pairs(column, "--from", "MODALITY=COLUMN"),
+            columns=pairs(column, "--from", "MODALITY=COLUMN"),
             batch_size=batch_size,
             shard=shard,
             device=device,
@@ -69,19 +70,6 @@ def command(
         told.append(f"all: {_bytes(sum(r.bytes for r in reports.values()))}, {_all_seconds(reports.values())}")
     following = _again(pool, asked, column) if dry_run else f"modest select {pool} --budget 0.01"
     output.finish(payload, json, told, following)
-
-
-def _pairs(given: list[str], option: str, form: str) -> dict[str, str]:
-    """NAME=VALUE options as a mapping."""
-    pairs: dict[str, str] = {}
-    for told in given:
-        name, mark, value = told.partition("=")
-        if not name or not mark or not value:
-            raise ValueError(f"{option} {told!r} cannot be read; write {form}.")
-        if name in pairs:
-            raise ValueError(f"{option} names {name!r} twice; name it once.")
-        pairs[name] = value
-    return pairs
 
 
 def _nothing_asked(pool: Pool) -> str:

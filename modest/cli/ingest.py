@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from modest.cli import output
+from modest.cli.pairs import pairs
 
 
 def command(
@@ -40,8 +41,8 @@ def command(
             id=id,
             label=label,
             split=split,
-            views=_pairs(view, "--view") or None,
-            columns=_pairs(column, "--column") or None,
+            views=pairs(view, "--view", "NAME=PLACE", bare=True) or None,
+            columns=pairs(column, "--column", "NEW=OLD", bare=True) or None,
             standardise=standardise,
             layout=layout,
             append=append,
@@ -67,16 +68,3 @@ def command(
     ready = pool.names and not pool.short
     following = f"modest select {into} --budget 0.01" if ready else pool.embed_command()
     output.finish(payload, json, text, following)
-
-
-def _pairs(given: list[str], option: str) -> dict[str, str]:
-    """NAME or NAME=PLACE options as a mapping."""
-    pairs: dict[str, str] = {}
-    for told in given:
-        name, mark, place = told.partition("=")
-        if not name or (mark and not place):
-            raise ValueError(f"{option} {told!r} cannot be read; write NAME or NAME=PLACE.")
-        if name in pairs:
-            raise ValueError(f"{option} names {name!r} twice; name it once.")
-        pairs[name] = place or name
-    return pairs

@@ -1,4 +1,4 @@
-"""A column of raw values for the one loop: decoded when a batch asks, augmented in training, kept while there is room."""
+"""A column of raw values for the one loop: decoded when a batch asks, augmented in training, kept while room is."""
 
 from __future__ import annotations
 

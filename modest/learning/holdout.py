@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modest.data.splits import carve
-from modest.encoders import towers as towers_room
+from modest.encoders.table import Table
 from modest.encoders.towers import Tower
-from modest.learning.inputs import align, encode_labels, is_pool, table, whole
+from modest.encoders.towers import standardise as by_rows
+from modest.learning.inputs import encode_labels, is_pool, whole
 from modest.learning.towers import Towers
-from modest.types import Bool, Int, Views
+from modest.training import Ready
+from modest.types import Bool, Int
 
 __all__ = ["SHARE", "Labelled", "prepare", "split", "standardise", "training_rows"]
 
@@ -22,44 +25,50 @@ _ROWS_PER_CLASS = 20
 
 @dataclass(frozen=True)
 class Labelled:
-    """``rows`` of ``views`` that take part; ``present`` (n, M), ``y`` (n,) in its frame, -1 = class not in training."""
+    """``rows`` of ``table`` that take part; ``y`` (n,) in its frame, -1 = class not in training."""
 
-    views: Views
-    present: Bool
+    table: Table
     y: Int
     rows: Int
 
 
-def prepare(X: Any, y: Any, validation: Any, groups: Any, seed: int) -> tuple[Labelled, Labelled, Any]:
+def prepare(
+    X: Any, y: Any, validation: Any, groups: Any, seed: int, read: Callable[[Any], Table]
+) -> tuple[Labelled, Labelled, Any]:
     """Training rows, validation rows (maybe none), and the sorted classes; see MultimodalClassifier.run.
 
     A validation table of its own may hold labels of classes unseen in training; they count as wrong.
     """
-    views, labels, held = training_rows(X, y)
-    classes, numbers = encode_labels(labels, len(views))
-    present = whole(views)
     own = isinstance(validation, tuple)
-    rule = False if own else held if validation is None and held is not None else validation
-    out = split(numbers, views.ids, rule, groups, seed)
-    train = Labelled(views, present, numbers, np.flatnonzero(~out))
-    if not own:
-        return train, Labelled(views, present, numbers, np.flatnonzero(out)), classes
-    if len(validation) != 2:
+    if own and len(validation) != 2:
         raise ValueError(f"validation is a tuple of {len(validation)}; give the pair (X, y).")
-    other = align(table(validation[0]), {name: width for name, (_, width) in views.shape.items()})
+    found = read(X)
+    rows, labels, held = training_rows(X, y, len(found))
+    classes, codes = encode_labels(labels, len(rows))
+    whole(found, rows)
+    rule = False if own else held if validation is None and held is not None else validation
+    out = split(codes, found.ids[rows], rule, groups, seed)
+    numbers = np.full(len(found), -1, dtype=np.int64)
+    numbers[rows] = codes
+    train = Labelled(found, numbers, rows[~out])
+    if not own:
+        return train, Labelled(found, numbers, rows[out]), classes
+    other = read(validation[0])
+    every = np.arange(len(other))
+    whole(other, every, "validation X")
     _, numbers = encode_labels(validation[1], len(other), classes, "validation y")
-    return train, Labelled(other, whole(other, "validation X"), numbers, np.arange(len(other))), classes
+    return train, Labelled(other, numbers, every), classes
 
 
 def standardise(towers: Towers, data: Labelled) -> None:
     """Set mean and deviation of each tower's input from the present training rows."""
-    for m, (array, tower) in enumerate(zip(data.views.arrays.values(), towers.encoders)):
-        if isinstance(tower, Tower):
-            towers_room.standardise(tower, array, data.rows[data.present[data.rows, m]])
+    for m, (column, tower) in enumerate(zip(data.table.columns, towers.encoders)):
+        if isinstance(tower, Tower) and isinstance(column, Ready):
+            by_rows(tower, column.array, data.rows[data.table.present[data.rows, m]])
 
 
-def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:
-    """Views, labels and, for a Pool with labelled rows of split ``val``, the mask of those (else None).
+def training_rows(X: Any, y: Any, n: int) -> tuple[Int, Any, Any]:
+    """(k,) rows, their labels and, for a Pool with labelled rows of split ``val``, the (k,) mask of those (else None).
 
     A Pool gives its labelled rows of splits ``train`` and ``val``; ``y`` may replace its labels (None = unknown).
 
@@ -71,7 +80,9 @@ def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:
     if not is_pool(X):
         if y is None:
             raise ValueError("y is missing; give one label per row of X (only a Pool brings its own).")
-        return table(X), y, None
+        if len(y) != n:
+            raise ValueError(f"y has shape ({len(y)},); it must hold one label per row, ({n},).")
+        return np.arange(n), y, None
     labels = np.asarray(X.labels if y is None else y, dtype=object)
     split_of = np.asarray(X.split)
     if labels.shape != split_of.shape:
@@ -81,7 +92,7 @@ def training_rows(X: Any, y: Any) -> tuple[Views, Any, Any]:
     if not (split_of[rows] == "train").any():
         raise ValueError("X, the pool, has no labelled training row; add labels, or ingest a label column.")
     held = split_of[rows] == "val"
-    return table(X)[rows], labels[rows], held if held.any() else None
+    return rows, labels[rows], held if held.any() else None
 
 
 def split(y: Int, ids: Any, validation: Any, groups: Any, seed: int) -> Bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modest.checks import as_views
-from modest.data.presence import dense, observed
-from modest.types import Bool, Float, Int, Views
+from modest.data.presence import dense
+from modest.encoders.reading import Reading
+from modest.encoders.table import Table
+from modest.encoders.table import table as raw_table
+from modest.training import Ready
+from modest.types import Float, Int, Views
 
-__all__ = ["align", "encode_labels", "is_pool", "table", "whole"]
+__all__ = ["Reader", "encode_labels", "is_pool", "ready_views", "table", "whole"]
 
 _CHUNK = 8192
 
@@ -60,57 +65,87 @@ def _stack(name: str, column: Any) -> Float:
     return np.stack([np.full(width, np.nan) if cell is None else cell for cell in cells])
 
 
-def align(views: Views, widths: Mapping[str, int]) -> Views:
-    """Put the modalities in the order of training; one that is not there at all counts as absent in every row.
+def ready_views(X: Any, names: Sequence[str] | None, views: Mapping[str, str]) -> tuple[dict[str, int], dict[str, str]]:
+    """Widths of the ready views that a classifier is to stand on, and of a pool the encoder each was made by.
 
-    Raises
-    ------
-    ValueError
-        For a modality unknown in training, or another number of features.
+    Parameters
+    ----------
+    X : what is trained on
+    names : modalities wanted; None: those of ``views`` if it names some, else all that X has views of
+    views : modality -> encoder of a pool's view, where it is not the default
     """
-    for name, (_, width) in views.shape.items():
-        if name not in widths:
-            raise ValueError(f"X has modality {name!r}, unknown in training; known: {', '.join(widths)}.")
-        if width != widths[name]:
-            raise ValueError(f"X[{name!r}] has {width} features, in training {widths[name]}; use the same view.")
-    if views.names == tuple(widths):
-        return views
-    n = len(views)
-    arrays = {m: views.arrays.get(m, np.broadcast_to(np.float32(np.nan), (n, d))) for m, d in widths.items()}
-    present = np.zeros((n, len(widths)), dtype=bool)
-    for j, name in enumerate(widths):
-        if name in views.names:
-            present[:, j] = True if views.present is None else views.present[:, views.names.index(name)]
-    return Views(arrays, present, views.ids)
+    if not is_pool(X):
+        widths = {name: width for name, (_, width) in table(X).shape.items()}
+        return (widths if names is None else {m: widths[m] for m in names if m in widths}), {}
+    wanted = list(names) if names is not None else list(views or X.names)
+    if names is not None and not wanted:
+        return {}, {}
+    made_by = {name: views.get(name) or X.encoder(name) for name in wanted}
+    return {name: width for name, (_, width) in X.views(made_by or None).shape.items()}, made_by
 
 
-def whole(views: Views, argument: str = "X") -> Bool:
-    """(n, M) bool, which modality each row has; every row must have one.
+@dataclass(frozen=True)
+class Reader:
+    """How a classifier reads what it is given, in training and ever after.
+
+    ``widths`` name -> d of a ready view, None over raw media, in the order of training; ``readings`` name -> Reading of
+    raw values, None over a ready view; ``views`` and ``columns`` name -> encoder and raw column of a pool, where said.
+    """
+
+    widths: Mapping[str, int | None]
+    readings: Mapping[str, Reading | None]
+    views: Mapping[str, str]
+    columns: Mapping[str, str]
+    seed: int = 0
+
+    def read(self, X: Any) -> Table:
+        """Table of X; a modality that is not there at all counts as absent in every row.
+
+        Raises
+        ------
+        ValueError
+            For a modality unknown in training, or another number of features.
+        """
+        views = X if is_pool(X) else table(X)
+        shapes = {} if is_pool(X) else views.shape
+        for name in shapes:
+            known_here = [m for m, d in self.widths.items() if d is not None]
+            if name not in known_here:
+                raise ValueError(f"X has modality {name!r}, unknown in training; known: {', '.join(known_here)}.")
+        made = raw_table(
+            views, self.readings, encoders=self.views, columns=self.columns, seed=self.seed, partial=True
+        )
+        for m, (name, width) in enumerate(self.widths.items()):
+            found = made.columns[m].shape[0]
+            if width is not None and made.present[:, m].any() and found != width:
+                raise ValueError(f"X[{name!r}] has {found} features, in training {width}; use the same view.")
+        return made
+
+
+def whole(found: Table, rows: Int, argument: str = "X") -> None:
+    """Check some rows of a table: each must have a modality, and no present row of a ready view NaN or inf.
 
     Raises
     ------
     ValueError
         Naming the first row that has none, or the first present row that holds NaN or inf.
     """
-    present: Bool = np.asarray(observed(views), dtype=bool)
-    empty = np.flatnonzero(~present.any(axis=1))
+    empty = rows[~found.present[rows].any(axis=1)]
     if len(empty):
-        raise ValueError(f"{argument} row {empty[0]} (id {views.ids[empty[0]]}) has no modality at all; leave it out.")
-    for m, (name, array) in enumerate(views.arrays.items()):
-        for start in range(0, len(views), _CHUNK):
-            block = _block(array, np.arange(start, min(start + _CHUNK, len(views))))
-            bad = np.flatnonzero(present[start : start + _CHUNK, m] & ~np.isfinite(block).all(axis=1))
+        raise ValueError(f"{argument} row {empty[0]} (id {found.ids[empty[0]]}) has no modality at all; leave it out.")
+    for m, (name, column) in enumerate(zip(found.names, found.columns)):
+        if not isinstance(column, Ready):
+            continue
+        there = rows[found.present[rows, m]]
+        for start in range(0, len(there), _CHUNK):
+            part = there[start : start + _CHUNK]
+            bad = np.flatnonzero(~np.isfinite(dense(column.array[part])).all(axis=1))
             if len(bad):
-                row = start + int(bad[0])
+                row = int(part[bad[0]])
                 raise ValueError(
-                    f"{argument}[{name!r}] row {row} (id {views.ids[row]}) holds NaN or inf in a present row; "
+                    f"{argument}[{name!r}] row {row} (id {found.ids[row]}) holds NaN or inf in a present row; "
                     "mend the values or mark the row absent."
                 )
-    return present
-
-
-def _block(array: Any, rows: Int) -> Float:
-    return dense(array[rows]).astype(np.float64)
 
 
 def encode_labels(y: Any, n: int, classes: Any = None, argument: str = "y") -> tuple[Any, Int]:

@@ -12,7 +12,7 @@ from scipy.special import softmax as scipy_softmax
 
 from modest.training.batches import Batches
 from modest.training.task import Task
-from modest.types import Float, Int
+from modest.types import Bool, Float, Int
 
 __all__ = ["Dynamics", "forward", "measure", "softmax"]
 
@@ -23,13 +23,16 @@ def softmax(logits: Float) -> Float:
     return p
 
 
-def forward(task: Any, batches: Batches) -> tuple[Float, Float, Float]:
-    """Logits of all rows of ``batches``: fused (n, C), per modality (M, n, C), fusion weights (n, M), float64."""
+def forward(task: Any, batches: Batches) -> tuple[Float, Float, Float, Bool]:
+    """Of all rows of ``batches``: logits fused (n, C) and per modality (M, n, C), fusion weights (n, M), float64.
+
+    Also present (n, M) bool, what could be read.
+    """
     task.net.to(batches.device).eval()
     with torch.no_grad():
-        parts = [task.logits(batch) for batch in batches.epoch()]
-    fused, own, weights = (torch.cat(part, dim=d).double().cpu().numpy() for part, d in zip(zip(*parts), (0, 1, 0)))
-    return fused, own, weights
+        parts = [(*task.logits(batch), batch.present) for batch in batches.epoch()]
+    fused, own, weights, present = (torch.cat(part, dim=d).cpu() for part, d in zip(zip(*parts), (0, 1, 0, 0)))
+    return fused.double().numpy(), own.double().numpy(), weights.double().numpy(), present.numpy()
 
 
 def measure(task: Task, batches: Batches) -> tuple[tuple[float, ...], Mapping[str, float]]:
@@ -59,10 +62,10 @@ class Dynamics:
 
     def note(self, task: Any, batches: Batches) -> None:
         """Take down one epoch."""
-        fused, own, _ = forward(task, batches)
+        fused, own, _, present = forward(task, batches)
         k = np.arange(len(self._y))
         modality = softmax(own)[:, k, self._y]
-        modality[~batches.present[batches.rows].T] = np.nan
+        modality[~present.T] = np.nan
         self._notes.append((softmax(fused)[k, self._y], fused.argmax(axis=1) == self._y, modality))
 
     @property

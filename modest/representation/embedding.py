@@ -106,16 +106,11 @@ class Representation:
         present = np.stack([~np.isnan(array[:, 0]) for array in arrays.values()], axis=1)
         return Views(arrays, None if present.all() else present, whole.ids[chosen])
 
-    def features(self, data: Any, *, device: str | None = None, memory: str | int = "2GB") -> dict[str, Feature]:
-        """The views of a whole pool as features on their way to disk, encoded block by block while they are read."""
-        whole = self.table(data, memory)
-        every, where, told = np.arange(len(whole)), decide(device), str(self.about.get("name", KIND))
-        shape = (len(whole), self.net.width)
-
-        def feature(m: int) -> Feature:
-            return Feature(shape, np.dtype(np.float32), lambda: self._blocks(whole, m, every, where), told)
-
-        return {name: feature(m) for m, name in enumerate(self.names)}
+    def feature(self, whole: Table, name: str, device: str | None = None) -> Feature:
+        """View of one modality over a whole table on its way to disk, encoded block by block while it is read."""
+        m, every, where = self.names.index(name), np.arange(len(whole)), decide(device)
+        shape, told = (len(whole), self.net.width), f"stage 1, run {self.about.get('run', '')[:12]}"
+        return Feature(shape, np.dtype(np.float32), lambda: self._blocks(whole, m, every, where), told)
 
     def _blocks(self, whole: Table, m: int, rows: Int, device: torch.device) -> Iterator[Any]:
         """(k, width) float32 blocks of modality m over ``rows``, NaN where absent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,8 @@ def pretrain(
     still = Batches(whole.columns, whole.present, taken, None, size, seed, False, 0.0, where, augment=False, part=part)
     task = Pretraining(list(backbones), net, objective, still, seed, world)
     about = _about(backbones, objective, plan, size, width, seed, whole, taken)
-    run = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    kept = None if checkpoint is None else Kept(Path(checkpoint), run)
+    about["run"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    kept = None if checkpoint is None else Kept(Path(checkpoint), about["run"])
     history: list[dict[str, Any]] = []
 
     def records() -> Iterator[Record]:
@@ -118,11 +118,9 @@ def pretrain(
             yield record
 
     def result() -> Representation:
-        unreadable = {name: len(found) for name, found in whole.unreadable.items()}
-        told = {**about, "run": run, "history": history, "unreadable": unreadable}
-        return Representation(list(backbones), backbones, net, told, sources)
+        return Representation(list(backbones), backbones, net, {**about, "history": history}, sources)
 
-    return Run(records(), result)
+    return Run(records(), result, about)
 
 
 def _given(data: Any, encoders: Mapping[str, Spec] | None) -> dict[str, Spec]:
@@ -134,13 +132,24 @@ def _given(data: Any, encoders: Mapping[str, Spec] | None) -> dict[str, Spec]:
 
 def _widths(data: Any, given: Mapping[str, Spec], sources: Mapping[str, Mapping[str, str]] | None) -> dict[str, int]:
     """Features of each ready view that a tower is to be built over."""
-    ready = [name for name, spec in given.items() if not isinstance(spec, Backbone) and _parts(spec)[0] == "mlp"]
+    ready = [name for name in ready_names(given) if not isinstance(given[name], Backbone)]
     if not isinstance(data, Pool):
         return {name: shape[1] for name, shape in as_views(data).shape.items()}
     if not ready:
         return {}
     encoders = (sources or {}).get("encoders", {})
     return {name: shape[1] for name, shape in data.views({m: encoders.get(m, "") for m in ready}).shape.items()}
+
+
+def ready_names(given: Mapping[str, Spec] | Sequence[str]) -> list[str]:
+    """Modalities whose ready view is read."""
+    if not isinstance(given, Mapping):
+        return list(given)
+    return [
+        name
+        for name, spec in given.items()
+        if (spec.reading is None if isinstance(spec, Backbone) else _parts(spec)[0] == "mlp")
+    ]
 
 
 def _parts(spec: Backbone | str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from modest.types import Record
 
@@ -21,11 +21,16 @@ class Run(Generic[T]):
         It trains while it is read.
     result : function
         Gives what was trained, once ``records`` is exhausted.
+    about : mapping, optional
+        Settings that decide the outcome, known before anything is trained.
     """
 
-    def __init__(self, records: Iterator[Record], result: Callable[[], T]) -> None:
+    def __init__(
+        self, records: Iterator[Record], result: Callable[[], T], about: Mapping[str, Any] | None = None
+    ) -> None:
         self._records = records
         self._result = result
+        self.about: dict[str, Any] = dict(about or {})
 
     def __iter__(self) -> Iterator[Record]:
         """Go on training, yielding Records."""

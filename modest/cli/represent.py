@@ -1,0 +1,129 @@
+"""``modest represent``: train encoders on the pool itself, unlabelled, and write the views they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from modest.cli import output
+from modest.cli.pairs import pairs
+
+if TYPE_CHECKING:
+    from modest.data.pool import Pool
+
+
+def command(
+    pool: Path = typer.Argument(..., help="Pool folder, as made by `modest ingest`."),
+    image: str = typer.Option(None, "--image", help="resnet18, resnet101, with knobs: resnet18?width=0.25&size=64."),
+    text: str = typer.Option(None, "--text", help="bert, bert?layers=2&hidden=128&heads=2."),
+    audio: str = typer.Option(None, "--audio", help="audio_resnet18?width=0.25, also of the sound of videos."),
+    video: str = typer.Option(None, "--video", help="r2plus1d18?width=0.25&size=56&frames=3."),
+    view: list[str] = typer.Option([], "--view", help="NAME=ENCODER; mlp, or mlp?view=pixels, over a ready view."),
+    column: list[str] = typer.Option([], "--from", help="MODALITY=COLUMN: read this raw column. Repeatable."),
+    preset: str = typer.Option(None, "--preset", help="The paper's: food101/pretraining, kinetics_sound/... ."),
+    name: str = typer.Option("stage1", "--name", help="Of the model and of the views."),
+    epochs: int = typer.Option(None, "--epochs", help="Passes over the training rows; 25."),
+    warmup: float = typer.Option(None, "--warmup", help="Epochs of them in which the rate rises and no prototypes; 5."),
+    lr: float = typer.Option(None, "--lr", help="Learning rate; 0.001."),
+    rate: list[str] = typer.Option([], "--rate", help="MODALITY=RATE, or projectors=RATE. Repeatable."),
+    batch_size: int = typer.Option(None, "--batch-size", help="Rows of a step over all processes; 256."),
+    accumulate: int = typer.Option(1, "--accumulate", help="Batches to a step."),
+    prototypes: int = typer.Option(None, "--prototypes", help="Clusters per modality; one per 45 rows; 0 for none."),
+    cluster_on: str = typer.Option("eval", "--cluster-on", help="eval: by a pass each epoch; epoch: by the past one."),
+    width: int = typer.Option(None, "--width", help="Features of the common space; 512."),
+    autocast: bool = typer.Option(False, "--autocast", help="Multiply in bf16."),
+    fresh: bool = typer.Option(False, "--fresh", help="Train again though there is a model of this name."),
+    memory: str = typer.Option("2GB", "--memory", help="Of decoded media kept between epochs."),
+    device: str = typer.Option(None, "--device", help="cpu or cuda; decided by modest if left out."),
+    seed: int = output.SEED,
+    json: bool = output.JSON,
+) -> None:
+    """Train one encoder per modality so that the modalities of an item agree, by contrast and by prototypes.
+
+    Without encoders, small networks over the pool's ready views are trained. A killed run goes on after its last epoch.
+    On several processes: torchrun --nproc-per-node 4 -m modest.cli represent ...
+
+    Example: modest represent pool --image "resnet18?width=0.25&size=64" --text "bert?layers=2&hidden=128&heads=2"
+    """
+    import modest
+    from modest.representation import modality_gap
+    from modest.representation.stage import of_preset, represent
+    from modest.training import world
+
+    opened, here = modest.open(pool), world()
+    settings: dict[str, Any] = of_preset(preset) if preset else {}
+    named = {"image": image, "text": text, "audio": audio, "video": video}
+    asked = {m: told for m, told in named.items() if told} | pairs(view, "--view", "NAME=ENCODER")
+    encoders, views = _encoders(asked, settings.pop("encoders", None))
+    numbers = {"epochs": epochs, "warmup": warmup, "lr": lr, "accumulate": accumulate, "autocast": autocast}
+    rates = {m: _number(m, told) for m, told in pairs(rate, "--rate", "MODALITY=RATE").items()}
+    settings |= _numbers(settings, numbers, rates, {"prototypes": prototypes, "cluster_on": cluster_on})
+    settings |= {k: v for k, v in {"batch_size": batch_size, "width": width}.items() if v is not None}
+    sources = {"encoders": views, "columns": pairs(column, "--from", "MODALITY=COLUMN")}
+    with output.progress("training", hidden=json or not here.main) as progress:
+        made = represent(
+            opened, encoders, name=name, fresh=fresh, world=here, progress=progress, device=device, memory=memory,
+            sources=sources, seed=seed, **settings,
+        )  # fmt: skip
+    if not here.main:
+        return
+    history = made.about["history"]
+    gap = modality_gap(opened.views(dict.fromkeys(made.names, name)))
+    payload = {"pool": str(pool), "name": name, "modalities": list(made.names), "history": history, "gap": gap.gap}
+    first, last = history[0]["all"], history[-1]["all"]
+    told = [
+        f"{', '.join(made.names)} trained for {len(history)} epochs, loss {first:.3f} to {last:.3f}",
+        *(_view(opened, modality, name) for modality in made.names),
+        f"modality gap {gap.gap:.3f}, cosine of paired items {gap.paired:.3f}, of unpaired {gap.unpaired:.3f}",
+        f"these views are the pool's default now; the model is {opened.path / 'models' / name}",
+    ]
+    output.finish(payload, json, told, f"modest select {pool} --budget 0.01 --method mmcsal")
+
+
+def _encoders(asked: dict[str, str], given: Any) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Encoders by modality, those asked for in place of the preset's, and the ready views they name."""
+    from modest.encoders.spec import spec
+
+    found = {modality: spec(told) for modality, told in asked.items()}
+    encoders = {**(given or {}), **{modality: told for modality, (told, _) in found.items()}}
+    return encoders or None, {modality: view for modality, (_, view) in found.items() if view is not None}
+
+
+def _numbers(
+    settings: dict[str, Any], numbers: dict[str, Any], rates: dict[str, float], goals: dict[str, Any]
+) -> dict[str, Any]:
+    """Plan and objective: the preset's or the usual ones, with what was asked for in their place."""
+    from dataclasses import replace
+
+    from modest.representation import Objective
+    from modest.representation.pretrain import PLAN
+
+    plan, objective = settings.get("plan", PLAN), settings.get("objective", Objective())
+    given = {name: value for name, value in numbers.items() if value is not None}
+    if "warmup" not in given and given.get("epochs", plan.epochs) <= plan.warmup:
+        given["warmup"] = given["epochs"] / 5
+    plan = replace(plan, **given, rates={**plan.rates, **rates})
+    return {"plan": plan, "objective": replace(objective, **{k: v for k, v in goals.items() if v is not None})}
+
+
+def _number(name: str, told: str) -> float:
+    try:
+        return float(told)
+    except ValueError as error:
+        raise ValueError(f"--rate {name}={told!r} is no number; write --rate {name}=1e-4.") from error
+
+
+def _view(pool: Pool, modality: str, name: str) -> str:
+    """One line on a view that was made."""
+    import csv
+
+    present = pool.views({modality: name}).present
+    absent = 0 if present is None else int((~present).sum())
+    line = f"{modality}: {len(pool) - absent:,} rows, {absent:,} absent"
+    path = pool.path / "views" / modality / f"{name}.skipped.csv"
+    if path.is_file():
+        with path.open(newline="") as handle:
+            line += f", {len(list(csv.DictReader(handle))):,} of them could not be read, listed in {path}"
+    return line

@@ -1,0 +1,180 @@
+"""The encoders of a classifier put together: towers over ready views, networks over raw media, or pretrained ones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modest.encoders.reading import Reading
+from modest.encoders.towers import Tower, linear
+from modest.encoders.trainable import Backbone, build
+from modest.representation.embedding import FORMAT, KIND, Representation
+from modest.representation.pretrain import ready_names
+from modest.training import read_config
+
+__all__ = ["Assembly", "Projected", "assemble", "described", "needed_views", "pretrained", "rebuilt"]
+
+
+class Projected(nn.Module):
+    """An encoder and its linear projector: (k, ...) -> (k, width)."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.projector = encoder, projector
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Projected features; their length is free."""
+        features: Tensor = self.projector(self.encoder(x))
+        return features
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """One module per modality, all emitting ``width`` features, and how each reads its input.
+
+    ``widths`` name -> d of a ready view, None over raw media; ``readings`` name -> Reading, None over a ready view;
+    ``configs`` name -> config of the Backbone, None for a plain tower.
+    """
+
+    modules: Mapping[str, nn.Module]
+    width: int
+    widths: Mapping[str, int | None]
+    readings: Mapping[str, Reading | None]
+    configs: Mapping[str, Mapping[str, Any] | None]
+
+    def rates(self, given: Mapping[str, float]) -> dict[str, float]:
+        """Learning rates by modality and for "projectors", as prefixes of parameter names in a recipe's net.
+
+        Raises
+        ------
+        ValueError
+            For a name that is neither a modality nor "projectors", which need encoders over raw media or pretrained.
+        """
+        projected = [m for m, module in enumerate(self.modules.values()) if isinstance(module, Projected)]
+        place = {name: [f"towers.encoders.{m}"] for m, name in enumerate(self.modules)}
+        for m in projected:
+            place[list(self.modules)[m]] = [f"towers.encoders.{m}.encoder"]
+        place["projectors"] = [f"towers.encoders.{m}.projector" for m in projected]
+        for name in given:
+            if not place.get(name):
+                raise ValueError(f"rates names {name!r}; known: {', '.join(key for key, at in place.items() if at)}.")
+        return {prefix: rate for name, rate in given.items() for prefix in place[name]}
+
+
+def assemble(
+    encoders: Mapping[str, Any] | Representation | None,
+    widths: Mapping[str, int],
+    hidden: Sequence[int],
+    width: int,
+    generator: torch.Generator,
+) -> Assembly:
+    """Build the encoders of a classifier.
+
+    Parameters
+    ----------
+    encoders : None for a tower over every ready view; a Representation to start from (its width is taken); or modality
+        -> "mlp" (a tower over the ready view), name of ``encoders.BACKBONES``, {"name": ..., knobs}, or Backbone
+    widths : modality -> d of the ready views there are
+    hidden, width : of towers; width also of projectors
+    generator : seeded, of first weights
+
+    Raises
+    ------
+    ValueError
+        For an unknown encoder or knob, or a tower over a view that is not there.
+    """
+    if isinstance(encoders, Representation):
+        nets = {
+            name: Projected(copy.deepcopy(encoder), copy.deepcopy(projector))
+            for name, encoder, projector in zip(encoders.names, encoders.net.encoders, encoders.net.projectors)
+        }
+        configs = {name: dict(encoders.backbones[name].config) for name in encoders.names}
+        readings = {name: encoders.backbones[name].reading for name in encoders.names}
+        needs = {name: configs[name].get("inputs") for name in encoders.names}
+        return Assembly(nets, encoders.net.width, needs, readings, configs)
+    modules: dict[str, nn.Module] = {}
+    backbones: dict[str, Backbone | None] = {}
+    for name, spec in (dict.fromkeys(widths, "mlp") if encoders is None else encoders).items():
+        backbones[name] = None if spec == "mlp" else _backbone(spec, widths.get(name), generator)
+        modules[name] = _module(name, backbones[name], widths, hidden, width, generator)
+    return _described(modules, backbones, width, widths)
+
+
+def rebuilt(told: Sequence[Mapping[str, Any]], hidden: Sequence[int], width: int) -> Assembly:
+    """Assembly of a saved classifier, weights still to be restored; ``told`` is what :func:`described` gave."""
+    generator = torch.Generator().manual_seed(0)
+    modules: dict[str, nn.Module] = {}
+    backbones: dict[str, Backbone | None] = {}
+    widths = {str(m["name"]): m["width"] for m in told}
+    for about in told:
+        backbone = None if about["backbone"] is None else build(**about["backbone"], generator=generator)
+        backbones[about["name"]] = backbone
+        modules[about["name"]] = _module(about["name"], backbone, widths, hidden, width, generator)
+    return _described(modules, backbones, width, widths)
+
+
+def described(made: Assembly) -> list[dict[str, Any]]:
+    """JSON form of an assembly's architecture."""
+    return [{"name": m, "width": made.widths[m], "backbone": made.configs[m]} for m in made.modules]
+
+
+def pretrained(encoders: Any) -> Any:
+    """Read a folder of a Representation, if a folder is given; anything else is returned as it is."""
+    if not isinstance(encoders, (str, PathLike)):
+        return encoders
+    folder = Path(encoders)
+    return Representation.from_config(folder, read_config(folder, {KIND: FORMAT}))
+
+
+def needed_views(encoders: Mapping[str, Any] | Representation | None) -> list[str] | None:
+    """Modalities whose ready view is read; None when it is up to the table."""
+    if encoders is None:
+        return None
+    if isinstance(encoders, Representation):
+        return [name for name in encoders.names if encoders.backbones[name].reading is None]
+    return ready_names(encoders)
+
+
+def _described(
+    modules: Mapping[str, nn.Module],
+    backbones: Mapping[str, Backbone | None],
+    width: int,
+    widths: Mapping[str, int | None],
+) -> Assembly:
+    readings = {name: None if b is None else b.reading for name, b in backbones.items()}
+    needs = {name: widths[name] if readings[name] is None else None for name in modules}
+    return Assembly(modules, width, needs, readings, {n: None if b is None else b.config for n, b in backbones.items()})
+
+
+def _backbone(spec: Any, inputs: int | None, generator: torch.Generator) -> Backbone:
+    if isinstance(spec, Backbone):
+        return spec
+    if not isinstance(spec, (str, Mapping)):
+        raise TypeError(f"encoders holds {type(spec).__name__}; give 'mlp', a name, a mapping with a name, a Backbone.")
+    knobs = {"name": spec} if isinstance(spec, str) else dict(spec)
+    if knobs.get("name") == "mlp":
+        knobs = {"inputs": inputs, **knobs}
+    return build(**knobs, generator=generator)
+
+
+def _module(
+    name: str,
+    backbone: Backbone | None,
+    widths: Mapping[str, int | None],
+    hidden: Sequence[int],
+    width: int,
+    generator: torch.Generator,
+) -> nn.Module:
+    if backbone is not None:
+        return Projected(backbone.net, linear(backbone.width, width, generator))
+    inputs = widths.get(name)
+    if inputs is None:
+        raise ValueError(f"X has no ready view {name!r} for a tower; it has {', '.join(widths) or 'none'}.")
+    return Tower(inputs, width, generator, hidden)

@@ -1,0 +1,95 @@
+"""A trained recipe with all that prediction needs, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from modest.learning import METHODS, Recipe
+from modest.learning.assembly import Assembly, described, rebuilt
+from modest.learning.inputs import Reader, whole
+from modest.learning.measure import forward, softmax
+from modest.learning.towers import Towers
+from modest.neighbours.device import decide
+from modest.training import Batches, read_model, restore, write_model
+from modest.types import Bool, Float, Int
+
+__all__ = ["Outputs", "Trained", "recipe_over"]
+
+_ROWS, _RAW_ROWS = 4096, 64
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """``proba`` (n, C); ``modality`` (M, n, C), NaN where absent; ``weights`` (n, M); ``present`` (n, M) bool."""
+
+    proba: Float
+    modality: Float
+    weights: Float
+    present: Bool
+
+
+def recipe_over(
+    made: Assembly, method: str, classes: int, fill: str, options: Mapping[str, Any] | None, generator: torch.Generator
+) -> Recipe:
+    """Untrained recipe over an assembly of encoders."""
+    towers = Towers(list(made.modules.values()), made.width, fill)
+    return METHODS[method].build(towers, list(made.modules), classes, generator, options)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A ``recipe``, its ``classes`` (C,) in order, the encoders it was ``made`` of and the ``reader`` of its inputs."""
+
+    recipe: Recipe
+    classes: Any
+    made: Assembly
+    reader: Reader
+
+    def outputs(self, X: Any, rows: Int | None = None, device: str | None = None) -> Outputs:
+        """Predictions for X, or some rows of it (those of a Pool that have no modality give uniform probabilities).
+
+        Raises
+        ------
+        ValueError
+            For an unknown modality, another width, a row without modality, NaN or inf in a present row.
+        """
+        found = self.reader.read(X)
+        chosen = np.arange(len(found)) if rows is None else np.asarray(rows, dtype=np.int64)
+        whole(found, chosen)
+        raw = any(reading is not None for reading in self.made.readings.values())
+        size, where = (_RAW_ROWS if raw else _ROWS), decide(device)
+        batches = Batches(found.columns, found.present, chosen, size=size, shuffle=False, device=where, augment=False)
+        fused, own, weights, present = forward(self.recipe, batches)
+        own[~present.T] = np.nan
+        silent = chosen[~present.any(axis=1)]
+        if len(silent):
+            warnings.warn(
+                f"{len(silent)} rows have no modality that could be read, the first is {found.ids[silent[0]]!r}; "
+                "their probabilities say nothing.",
+                stacklevel=3,
+            )
+        return Outputs(softmax(fused), softmax(own), weights, present)
+
+    def save(self, folder: Path, config: Mapping[str, Any]) -> None:
+        """Write weights and ``config`` with what :meth:`load` needs, each file atomically."""
+        classes = {"dtype": self.classes.dtype.str, "values": self.classes.tolist()}
+        reading = {"views": dict(self.reader.views), "columns": dict(self.reader.columns)}
+        about = {"modalities": described(self.made), "width": self.made.width, "classes": classes, "reading": reading}
+        write_model(folder, self.recipe.net, {**config, **about})
+
+    @classmethod
+    def load(cls, folder: Path, config: Mapping[str, Any]) -> Trained:
+        """Read what :meth:`save` wrote; ``config["params"]`` are those of the classifier."""
+        params, generator = config["params"], torch.Generator().manual_seed(0)
+        made = rebuilt(config["modalities"], tuple(params["hidden"]), int(config["width"]))
+        classes = np.array(config["classes"]["values"], dtype=config["classes"]["dtype"])
+        recipe = recipe_over(made, params["method"], len(classes), params["fill"], params["options"], generator)
+        restore(recipe.net, read_model(folder, config))
+        return cls(recipe, classes, made, Reader(made.widths, made.readings, **config["reading"]))
