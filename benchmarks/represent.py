@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.raw_sets import RAW, ingest_raw, parameters
+from benchmarks.represent_measure import TEMPERATURE, measured
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "without": {"prototypes": 0},
     "eval": {"cluster_on": "eval"},
     "epoch": {"cluster_on": "epoch"},
 }
-METHODS = ("random", "activeft", "mmcsal", "maxherding")
-BUDGETS = (0.01, 0.02, 0.05, 0.10)
-EPOCHS, WARMUP, WIDTH, TEMPERATURE = 15, 5, 512, 0.07
+UNTRAINED = "untrained"  # the same first weights, for comparison
+EPOCHS, WARMUP, WIDTH = 15, 5, 512
 
 
 def start(name: str, variant: str, seed: int, pool: Any, epochs: int = EPOCHS, warmup: int = WARMUP) -> Any:
@@ -59,79 +59,30 @@ def epochs(run: Any) -> Any:
 
 def cell(name: str, variant: str, seed: int, pool: Any, into: Path) -> dict[str, Any]:
     """Train one variant, encode, and measure everything the tables need."""
-    before = peak()
-    run = start(name, variant, seed, pool)
-    told = list(epochs(run))
-    representation, trained = run.result, peak()
-    representation.save(into / "models" / f"{name}-{variant}-{seed}")
+    told: dict[str, Any] = {}
+    if variant == UNTRAINED:
+        representation = untrained(name, seed)
+    else:
+        before, run = peak(), start(name, variant, seed, pool)
+        wall, cpu, loss = zip(*epochs(run))
+        representation = run.result
+        told = {"wall": wall, "cpu": cpu, "loss": loss, "peak_mb": peak(), "before_mb": before}
+        representation.save(into / "models" / f"{name}-{variant}-{seed}")
     rows = np.flatnonzero(pool.split != "val")
     views = representation.encode(pool, rows, device="cpu")
-    train = pool.split[rows] == "train"
-    return {
-        "wall": [t[0] for t in told],
-        "cpu": [t[1] for t in told],
-        "loss": [t[2] for t in told],
-        "peak_mb": trained,
-        "before_mb": before,
-        "still": {"train": still_losses(views[train], RAW[name].batch, seed), "rows": int(train.sum())},
-        "gap": {"train": gap(views[train]), "test": gap(views[~train])},
-        **label_efficiency(name, views, pool.labels[rows], pool.split[rows], seed),
-    }
+    return {**told, **measured(name, views, pool.labels[rows], pool.split[rows], RAW[name].batch, seed)}
 
 
-def gap(views: Any) -> dict[str, float]:
-    from modest.representation import modality_gap
-
-    found = modality_gap(views)
-    uni = {f"uni_{m}": value for m, value in found.within.items()}
-    return {"gap": found.gap, **uni, "cross": found.across, "paired": found.paired, "unpaired": found.unpaired}
-
-
-def still_losses(views: Any, batch: int, seed: int) -> dict[str, float]:
-    """L_cross and L_uni of the final features, unaugmented, over shuffled batches of the training's size.
-
-    L_uni is measured with prototypes clustered on these very features for every variant, also the one without.
-    """
+def untrained(name: str, seed: int) -> Any:
+    """Representation with the first weights of stage 1."""
     import torch
 
-    from modest.representation.infonce import cross_modal
-    from modest.representation.objective import Objective
-    from modest.representation.prototypes import cluster, prototype_loss
+    from modest.encoders.trainable import build
+    from modest.representation.embedding import Embedding, Representation
 
-    r = [torch.from_numpy(np.asarray(array)) for array in views.arrays.values()]
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(views)))
-    found = [cluster(x, Objective().count(len(x)), seed, TEMPERATURE) for x in r]
-    cross, uni = [], []
-    for at in range(0, len(order) - batch + 1, batch):
-        part = order[at : at + batch]
-        pair = cross_modal([x[part] for x in r], torch.ones(len(part), len(r), dtype=torch.bool), TEMPERATURE)
-        own = [prototype_loss(x[part], p.centroids, p.assignment[part], p.concentration) for x, p in zip(r, found)]
-        cross.append(float(pair))
-        uni.append(float(torch.stack(own).mean()))
-    return {"cross": float(np.mean(cross)), "uni": float(np.mean(uni))}
-
-
-def label_efficiency(name: str, views: Any, labels: Any, split: Any, seed: int) -> dict[str, Any]:
-    """Budget protocol of the bench on these views: accuracy and macro accuracy of the linear probe, and the choices."""
-    from modest.bench.cell import Arena
-    from modest.bench.protocol import Protocol
-    from modest.bench.sets import LabelledViews, prepare
-
-    given = LabelledViews(views, labels, split)
-    ground = prepare(name, given)
-    protocol = Protocol(pool={name: given}, out="unused", methods=METHODS, budgets=BUDGETS)
-    arena = Arena(ground, protocol, 0.0, seed)
-    probe, choices = [], {}
-    wanted = [(method, items, shares) for items, shares in protocol.items(ground).items() for method in METHODS]
-    for method, items, shares in [*wanted, ("all", len(arena.rows), [1.0])]:
-        bought = arena.rows if method == "all" else arena.choose(method, items)
-        begin = time.perf_counter()
-        scores = arena.score("probe", bought)
-        taken = time.perf_counter() - begin
-        probe.append({"method": method, "items": items, "shares": shares, **scores, "seconds": taken})
-        if method != "all":
-            choices[f"{method}~{items}"] = views.ids[bought].tolist()
-    return {"probe": probe, "choices": choices}
+    generator = torch.Generator().manual_seed(seed)
+    backbones = {m: build(**knobs, generator=generator) for m, knobs in RAW[name].encoders.items()}
+    return Representation(list(backbones), backbones, Embedding(list(backbones.values()), WIDTH, generator))
 
 
 def cost(name: str, seed: int, pool: Any, count: int = 6) -> dict[str, Any]:
@@ -239,7 +190,8 @@ def main() -> None:
     else:
         keys = [f"{name}-{variant}-{s}" for s in range(args.seeds) for name in reversed(RAW) for variant in VARIANTS]
         dear = [f"{name}-cost-0" for name in RAW]
-        sys.exit(sweep(args, "benchmarks.represent", dear if args.cost else keys + dear))
+        more = [f"{name}-{UNTRAINED}-{s}" for s in range(args.seeds) for name in RAW]
+        sys.exit(sweep(args, "benchmarks.represent", dear if args.cost else keys + dear + more))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.raw_sets import RAW
-from benchmarks.represent import METHODS, VARIANTS
+from benchmarks.represent import UNTRAINED, VARIANTS
+from benchmarks.represent_measure import METHODS
 from modest.evaluation.curves import compare, curve
 
 Cell = dict[str, Any]
-TOLD = {"without": "without", "eval": 'with, "eval"', "epoch": 'with, "epoch"'}
+TOLD = {UNTRAINED: "(untrained)", "without": "without", "eval": 'with, "eval"', "epoch": 'with, "epoch"'}
 
 
 def read(into: Path) -> list[Cell]:
@@ -62,11 +63,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     print()
 
 
-def per_variant(cells: list[Cell], value: Callable[[Cell], Sequence[float]], digits: int = 3) -> list[list[str]]:
+def per_variant(
+    cells: list[Cell], value: Callable[[Cell], Sequence[float]], digits: int = 3, variants: Iterable[str] = VARIANTS
+) -> list[list[str]]:
     """One row per set and variant, one column per number that ``value`` gives."""
     rows = []
     for name in RAW:
-        for variant in VARIANTS:
+        for variant in variants:
             found = [list(value(c)) for c in of(cells, name, variant)]
             if found:
                 rows.append([name, TOLD[variant], *(shown(column, digits) for column in zip(*found))])
@@ -77,10 +80,11 @@ def gaps(cells: list[Cell]) -> None:
     for part in ("train", "test"):
         print(f"Modality gap, {part} rows\n")
         head = ["set", "prototypes", "gap", "S_uni m1", "S_uni m2", "S_cross", "paired", "unpaired"]
-        table(head, per_variant(cells, lambda c, part=part: list(c["gap"][part].values())))
+        table(head, per_variant(cells, lambda c, part=part: list(c["gap"][part].values()), variants=TOLD))
     print("Losses\n")
-    told = ["set", "prototypes", "training loss, last epoch", "L_cross, unaugmented", "L_uni, unaugmented"]
-    table(told, per_variant(cells, lambda c: [c["loss"][-1], c["still"]["train"]["cross"], c["still"]["train"]["uni"]]))
+    told = ["set", "prototypes", "L_cross, unaugmented", "L_uni, unaugmented"]
+    table(told, per_variant(cells, lambda c: list(c["still"]["train"].values()), variants=TOLD))
+    table(["set", "prototypes", "training loss, last epoch"], per_variant(cells, lambda c: [c["loss"][-1]]))
 
 
 def probe(cell: Cell, method: str, items: int, metric: str) -> float:
@@ -96,7 +100,7 @@ def labels(cells: list[Cell], metric: str) -> None:
     for name in RAW:
         items = bought(cells, name)
         rows = []
-        for variant in VARIANTS:
+        for variant in TOLD:
             own = of(cells, name, variant)
             for method in METHODS if own else ():
                 found = [percent([probe(c, method, k, metric) for c in own]) for k in items]
@@ -163,11 +167,12 @@ def write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Non
 
 def write_all(cells: list[Cell], stem: str) -> None:
     """Three small CSV files: per cell, per choice, per epoch of the cost cells."""
-    whole = [c for c in cells if c["variant"] in VARIANTS]
+    whole = [c for c in cells if c["variant"] in TOLD]
     names = ("gap", "uni_1", "uni_2", "across", "paired", "unpaired")
     gap = [[c["gap"][part][k] for part in ("train", "test") for k in c["gap"][part]] for c in whole]
-    losses = [[c["loss"][-1], c["still"]["train"]["cross"], c["still"]["train"]["uni"]] for c in whole]
-    more = [[float(sum(c["cpu"])), float(sum(c["wall"])), c["peak_mb"], c["before_mb"]] for c in whole]
+    losses = [[*c.get("loss", [""])[-1:], c["still"]["train"]["cross"], c["still"]["train"]["uni"]] for c in whole]
+    spent = [[float(sum(c[k])) if k in c else "" for k in ("cpu", "wall")] for c in whole]
+    more = [[*spent[i], c.get("peak_mb", ""), c.get("before_mb", "")] for i, c in enumerate(whole)]
     key = [[c["set"], c["variant"], c["seed"]] for c in whole]
     head = ["set", "variant", "seed", *(f"{part}_{n}" for part in ("train", "test") for n in names)]
     head += ["last_loss", "cross", "uni", "cpu_s", "wall_s", "peak_mb", "before_mb"]
