@@ -14,11 +14,11 @@ from sklearn.exceptions import NotFittedError
 
 from modest.checks import known
 from modest.learning import METHODS
-from modest.learning.assembly import Assembly, assemble, needed_views, pretrained
+from modest.learning.assembly import Assembly, assembled
 from modest.learning.holdout import Labelled, prepare, standardise
-from modest.learning.inputs import Reader, encode_labels, ready_views
+from modest.learning.inputs import Reader, encode_labels
 from modest.learning.measure import Dynamics, measure
-from modest.learning.trained import Outputs, Trained, recipe_over
+from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over
 from modest.neighbours.device import decide
 from modest.representation import embedding
 from modest.training import Batches, Kept, Plan, Run, read_config
@@ -92,7 +92,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def run(
         self, X: Any, y: Any = None, validation: Any = None, groups: Any = None, track_items: bool = False,
-        progress: Progress | None = None, kept: Kept | None = None,
+        progress: Progress | None = None, checkpoint: str | PathLike[str] | None = None,
     ) -> Run[MultimodalClassifier]:  # fmt: skip
         """Prepare a training and return it: iterate for Records, ``.result`` finishes it and gives the classifier.
 
@@ -110,7 +110,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             Groups (speakers, videos) that a carve must not tear.
         track_items : bool
             Keep each training row's confidence per epoch in ``dynamics``.
-        kept : a checkpoint to write after every epoch and to go on from
+        checkpoint : file that holds the run after every epoch and from which it goes on; left to the caller
 
         Raises
         ------
@@ -126,6 +126,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         dynamics = Dynamics(data.rows, data.y[data.rows]) if track_items else None
         batches = self._batches(data, training=True)
         validate = (lambda task: measure(task, self._batches(check))) if len(check.rows) else None
+        kept = None if checkpoint is None else Kept(Path(checkpoint), fingerprint(made, data, check, self._params()))
         history: list[Record] = []
 
         def records() -> Iterator[Record]:
@@ -152,14 +153,9 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"modality_dropout={self.modality_dropout} is not a share in [0, 1]; try 0.3.")
         if isinstance(self.random_state, bool) or not isinstance(self.random_state, (int, np.integer)):
             raise TypeError(f"random_state is {self.random_state!r}; give an int, so that the model can be made again.")
-        seed, encoders = int(self.random_state), pretrained(self.encoders)
-        sources = encoders.sources if isinstance(encoders, embedding.Representation) else {}
-        views = {**sources.get("encoders", {}), **(self.views or {})}
-        widths, made_by = ready_views(X, needed_views(encoders), views)
-        generator = torch.Generator().manual_seed(seed)
-        made = assemble(encoders, widths, self.hidden, self.width, generator)
-        columns = {**sources.get("columns", {}), **(self.columns or {})}
-        return made, Reader(made.widths, made.readings, made_by, columns, seed), generator
+        generator = torch.Generator().manual_seed(int(self.random_state))
+        sources, sizes = (self.views or {}, self.columns or {}), (self.hidden, self.width)
+        return (*assembled(X, self.encoders, sources, sizes, generator, int(self.random_state)), generator)
 
     def _keep(self, trained: Trained) -> None:
         self.trained_, self.recipe_ = trained, trained.recipe
@@ -218,11 +214,14 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         if not hasattr(self, "trained_"):
             raise NotFittedError("this classifier is not trained yet; call fit(X, y) before save.")
+        self.trained_.save(Path(folder), {"kind": KIND, "format": FORMAT, "params": self._params()})
+
+    def _params(self) -> dict[str, Any]:
+        """Parameters as JSON takes them, without the device and the encoders, which are described by themselves."""
         params = {name: value for name, value in self.get_params().items() if name not in ("device", "encoders")}
         params["options"] = {k: v for k, v in (self.options or {}).items() if not callable(v)} or None
         params["hidden"] = [int(size) for size in self.hidden]
-        params["views"], params["columns"] = dict(self.views or {}) or None, dict(self.columns or {}) or None
-        self.trained_.save(Path(folder), {"kind": KIND, "format": FORMAT, "params": params})
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in params.items()}
 
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:

@@ -40,10 +40,9 @@ def command(
         raise ValueError(f"{pool} has no labelled rows of split {split!r}; choose another with --split.")
     folder = model_folder(pool, model)
     clf = load(folder)
-    views = table.views(list(clf.names_), rows)
-    y, proba = labels[rows].astype(np.str_), clf.predict_proba(views)
+    found, y = clf.outputs(table, rows), labels[rows].astype(np.str_)
     classes = np.asarray(clf.classes_).astype(np.str_)
-    result = scores(y, proba, clf.modality_proba(views), classes, clf.names_)
+    result = scores(y, found.proba, found.modality, classes, clf.names_)
     plain = {"split": split, "fused": _plain(result["fused"])}
     plain["modality"] = {name: _plain(own) for name, own in result["modality"].items()}
     path = folder / "metrics.json"

@@ -28,3 +28,17 @@ def pairs(given: Iterable[str], option: str, form: str = "NAME=VALUE", bare: boo
             raise ValueError(f"{option} names {name!r} twice; name it once.")
         found[name] = value or name
     return found
+
+
+def number(option: str, name: str, told: str) -> float:
+    """Number of a NAME=NUMBER option.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        return float(told)
+    except ValueError as error:
+        raise ValueError(f"{option} {name}={told!r} is no number; write {option} {name}=1e-4.") from error

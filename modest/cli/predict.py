@@ -36,8 +36,8 @@ def command(
         if not len(rows):
             known = ", ".join(sorted(set(np.asarray(opened.split).tolist())))
             raise ValueError(f"--split {split!r} has no rows; the pool has {known}.")
-    views = opened.views()[rows]
-    proba, weights = clf.predict_proba(views), clf.fusion_weights(views)
+    out_of = clf.outputs(opened, rows)
+    proba, weights = out_of.proba, out_of.weights
     best = proba.argmax(axis=1)
     frame = pd.DataFrame(
         {"id": np.asarray(opened.ids)[rows], "label": clf.classes_[best], "probability": proba.max(axis=1)}

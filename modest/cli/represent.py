@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from modest.cli import output
-from modest.cli.pairs import pairs
+from modest.cli.pairs import number, pairs
 
 if TYPE_CHECKING:
     from modest.data.pool import Pool
@@ -58,7 +58,7 @@ def command(
     asked = {m: told for m, told in named.items() if told} | pairs(view, "--view", "NAME=ENCODER")
     encoders, views = _encoders(asked, settings.pop("encoders", None))
     numbers = {"epochs": epochs, "warmup": warmup, "lr": lr, "accumulate": accumulate, "autocast": autocast}
-    rates = {m: _number(m, told) for m, told in pairs(rate, "--rate", "MODALITY=RATE").items()}
+    rates = {m: number("--rate", m, told) for m, told in pairs(rate, "--rate", "MODALITY=RATE").items()}
     settings |= _numbers(settings, numbers, rates, {"prototypes": prototypes, "cluster_on": cluster_on})
     settings |= {k: v for k, v in {"batch_size": batch_size, "width": width}.items() if v is not None}
     sources = {"encoders": views, "columns": pairs(column, "--from", "MODALITY=COLUMN")}
@@ -106,13 +106,6 @@ def _numbers(
         given["warmup"] = given["epochs"] / 5
     plan = replace(plan, **given, rates={**plan.rates, **rates})
     return {"plan": plan, "objective": replace(objective, **{k: v for k, v in goals.items() if v is not None})}
-
-
-def _number(name: str, told: str) -> float:
-    try:
-        return float(told)
-    except ValueError as error:
-        raise ValueError(f"--rate {name}={told!r} is no number; write --rate {name}=1e-4.") from error
 
 
 def _view(pool: Pool, modality: str, name: str) -> str:

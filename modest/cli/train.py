@@ -8,17 +8,30 @@ from typing import Any
 
 import typer
 
+from modest.cli.models import model_folder
 from modest.cli.output import JSON, SEED, finish, progress
+from modest.cli.pairs import number, pairs
 
-RECORDS = "metrics.json"
+RECORDS, CHECKPOINT = "metrics.json", "run.safetensors"
 
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool."),
-    method: str = typer.Option("mla", help="mla, concat or late."),
-    epochs: int = typer.Option(40, help="Passes over the labelled rows."),
-    lr: float = typer.Option(1e-3, help="Learning rate."),
-    batch_size: int = typer.Option(32, help="Rows per step."),
+    method: str = typer.Option(None, help="mla (when left out), concat or late."),
+    start: str = typer.Option(None, "--start", help="Start from these encoders: a model of `modest represent`."),
+    image: str = typer.Option(None, "--image", help="Train this encoder: resnet18?width=0.25&size=64, or mlp."),
+    text: str = typer.Option(None, "--text", help="bert?layers=2&hidden=128&heads=2, or mlp."),
+    audio: str = typer.Option(None, "--audio", help="audio_resnet18?width=0.25, or mlp."),
+    video: str = typer.Option(None, "--video", help="r2plus1d18?width=0.25&size=56&frames=3, or mlp."),
+    view: list[str] = typer.Option([], "--view", help="NAME=ENCODER; mlp, or mlp?view=pixels, over a ready view."),
+    column: list[str] = typer.Option([], "--from", help="MODALITY=COLUMN: read this raw column. Repeatable."),
+    preset: str = typer.Option(None, "--preset", help="The paper's: food101/supervised, vggsound/semi_supervised ..."),
+    epochs: int = typer.Option(None, help="Passes over the labelled rows; 40."),
+    warmup: float = typer.Option(None, help="Epochs of them in which the rate rises; 0."),
+    lr: float = typer.Option(None, help="Learning rate; 0.001."),
+    rate: list[str] = typer.Option([], "--rate", help="MODALITY=RATE, or projectors=RATE. Repeatable."),
+    batch_size: int = typer.Option(None, help="Rows per step; 32."),
+    option: list[str] = typer.Option([], "--option", help="An option of the method, name=value. Repeatable."),
     fill: str = typer.Option("feature", help="What stands for an absent modality: feature (nothing), zero or mean."),
     modality_dropout: float = typer.Option(0.0, help="Share of present modalities dropped in training."),
     name: str = typer.Option("", help="Folder under models/; the method when left out."),
@@ -28,46 +41,81 @@ def command(
 ) -> None:
     """Train a classifier on the labelled training rows of a pool; rows may lack modalities.
 
+    Without encoders it stands on the pool's ready views. Encoders of raw media are trained from scratch; --start takes
+    those of `modest represent` (semi-supervised). A killed run goes on after its last epoch.
     Labelled rows of split val choose the best epoch; without them 15 % are carved, or none below 20 rows a class.
 
     Example: modest train demo-pool --method mla --name first
     """
     import modest
+    from modest.encoders.spec import spec
+    from modest.learning.presets import of_preset
     from modest.training.checkpoints import write_atomically
 
-    name = name or method
+    settings: dict[str, Any] = of_preset(preset) if preset else {}
+    named = {"image": image, "text": text, "audio": audio, "video": video}
+    asked = {m: told for m, told in named.items() if told} | pairs(view, "--view", "NAME=ENCODER")
+    specs = {m: spec(told) for m, told in asked.items()}
+    settings |= _encoders(pool, start, {m: told for m, (told, _) in specs.items()}, settings.get("encoders"), preset)
+    settings |= {"views": {m: told for m, (_, told) in specs.items() if told} or None}
+    settings |= {"columns": pairs(column, "--from", "MODALITY=COLUMN") or None}
+    rates = {m: number("--rate", m, told) for m, told in pairs(rate, "--rate").items()}
+    options = {key: _value(told) for key, told in pairs(option, "--option").items()}
+    settings["rates"] = {**(settings.get("rates") or {}), **rates}
+    settings["options"] = {**(settings.get("options") or {}), **options}
+    numbers = {"method": method, "epochs": epochs, "warmup": warmup, "lr": lr, "batch_size": batch_size}
+    settings |= {key: value for key, value in numbers.items() if value is not None}
+    clf = modest.MultimodalClassifier(
+        **settings, fill=fill, modality_dropout=modality_dropout, device=device or None, random_state=seed
+    )
+    name = name or clf.method
     if Path(name).name != name or name in (".", ".."):
         raise ValueError(f"--name {name!r} must be a plain folder name; it is put under models/.")
-    opened = modest.open(pool)
-    clf = modest.MultimodalClassifier(
-        method=method,
-        epochs=epochs,
-        lr=lr,
-        batch_size=batch_size,
-        fill=fill,
-        modality_dropout=modality_dropout,
-        device=device or None,
-        random_state=seed,
-    )
-    with progress("training", hidden=json) as report:
-        clf.fit(opened, progress=report)
     folder = Path(pool) / "models" / name
+    with progress("training", hidden=json) as report:
+        clf = clf.run(modest.open(pool), progress=report, checkpoint=folder / CHECKPOINT).result
     clf.save(folder)
+    metrics = _metrics(clf, seed)
+    write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    told = [f"trained {clf.method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]
+    told.append(f"epoch {metrics['kept_epoch'] + 1} of {clf.epochs} kept")
+    told += [f"{m}: {count} values could not be read and count as absent" for m, count in metrics["unreadable"].items()]
+    if metrics["validation"]:
+        told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
+    told.append(f"written to {folder}")
+    finish({"model": str(folder), **metrics}, json, told, f"modest evaluate {pool} --model {folder}")
+
+
+def _metrics(clf: Any, seed: int) -> dict[str, Any]:
+    """What is kept beside the model."""
     kept = next(record for record in reversed(clf.history_) if record.values["best"])
-    metrics: dict[str, Any] = {
-        "method": method,
+    return {
+        "method": clf.method,
         "seed": seed,
-        "epochs": epochs,
+        "epochs": clf.epochs,
         "kept_epoch": kept.epoch,
         "modalities": list(clf.names_),
         "classes": clf.classes_.tolist(),
         "losses": kept.values["losses"],
         "validation": kept.values.get("validation"),
+        "unreadable": {name: len(found) for name, found in clf.unreadable_.items()},
     }
-    write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
-    told = [f"trained {method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]
-    told.append(f"epoch {kept.epoch + 1} of {epochs} kept")
-    if metrics["validation"]:
-        told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
-    told.append(f"written to {folder}")
-    finish({"model": str(folder), **metrics}, json, told, f"modest evaluate {pool} --model {folder}")
+
+
+def _encoders(pool: Path, start: str | None, asked: dict[str, Any], given: Any, preset: str | None) -> dict[str, Any]:
+    """Which encoders: those to start from, or those asked for in place of the preset's."""
+    if start is not None and asked:
+        raise ValueError("--start brings its own encoders; leave out --image, --text, --audio, --video and --view.")
+    if start is not None:
+        return {"encoders": model_folder(pool, start)}
+    if preset and given is None:
+        raise ValueError(f"--preset {preset} starts from a pretraining; name it with --start.")
+    return {"encoders": {**(given or {}), **asked} or None}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json_module.loads(text)
+    except json_module.JSONDecodeError:
+        return text

@@ -57,9 +57,9 @@ def column_of(pool: Pool, modality: str, columns: Mapping[str, str] | None = Non
 
 
 def values_of(pool: Pool, column: str) -> list[Any]:
-    """(n,) raw values of one column, in the order of the pool's rows."""
+    """(n,) raw values of one column, in the order of the pool's rows, without what a cut append left behind."""
     values: list[Any] = files.read_table(pool.path / "pool.parquet", [column])[column].tolist()
-    return values
+    return values[: len(pool)]
 
 
 def kind_of(values: Sequence[Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,9 @@ from modest.encoders.decoded import Decoded
 from modest.encoders.encoder import missing
 from modest.encoders.reading import Reading
 from modest.training.batches import Column, Ready
-from modest.types import Bool, Ids, Views
+from modest.types import Bool, Ids, Int, Views
 
-__all__ = ["Table", "table"]
+__all__ = ["Table", "sample", "table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +119,11 @@ def _view(pool: Pool | None, views: Views | None, name: str, encoder: str, parti
         raise ValueError(f"views have no modality {name!r}; they have {', '.join(views.names)}.")
     present = None if views.present is None else views.present[:, [views.names.index(name)]]
     return Views({name: views.arrays[name]}, present, views.ids)
+
+
+def sample(column: Column, rows: Int) -> str:
+    """SHA-256 of up to 64 rows of a ready view, or of all raw values, to tell one content from another."""
+    if isinstance(column, Decoded):
+        return hashlib.sha256("\0".join(str(column.values[row]) for row in rows).encode()).hexdigest()
+    some = rows[:: max(1, len(rows) // 64)] if len(rows) else rows
+    return hashlib.sha256(column.block(some, None)[0].numpy().tobytes()).hexdigest()

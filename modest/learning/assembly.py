@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from modest.encoders.reading import Reading
 from modest.encoders.towers import Tower, linear
 from modest.encoders.trainable import Backbone, build
+from modest.learning.inputs import Reader, ready_views
 from modest.representation.embedding import FORMAT, KIND, Representation
 from modest.representation.pretrain import ready_names
 from modest.training import read_config
 
-__all__ = ["Assembly", "Projected", "assemble", "described", "needed_views", "pretrained", "rebuilt"]
+__all__ = ["Assembly", "Projected", "assemble", "assembled", "described", "rebuilt"]
 
 
 class Projected(nn.Module):
@@ -105,6 +106,31 @@ def assemble(
         backbones[name] = None if spec == "mlp" else _backbone(spec, widths.get(name), generator)
         modules[name] = _module(name, backbones[name], widths, hidden, width, generator)
     return _described(modules, backbones, width, widths)
+
+
+def assembled(
+    X: Any,
+    encoders: Any,
+    sources: tuple[Mapping[str, str], Mapping[str, str]],
+    sizes: tuple[Sequence[int], int],
+    generator: torch.Generator,
+    seed: int,
+) -> tuple[Assembly, Reader]:
+    """Encoders of a classifier over X, and how they read it.
+
+    Parameters
+    ----------
+    X, encoders : as the classifier takes them
+    sources : (views, columns), modality -> encoder of a ready view, and modality -> raw column, where not the usual
+    sizes : (hidden, width), see :func:`assemble`
+    generator, seed : of first weights, and of augmentation
+    """
+    encoders = pretrained(encoders)
+    before = encoders.sources if isinstance(encoders, Representation) else {}
+    views, columns = {**before.get("encoders", {}), **sources[0]}, {**before.get("columns", {}), **sources[1]}
+    widths, made_by = ready_views(X, needed_views(encoders), views)
+    made = assemble(encoders, widths, *sizes, generator)
+    return made, Reader(made.widths, made.readings, made_by, columns, seed)
 
 
 def rebuilt(told: Sequence[Mapping[str, Any]], hidden: Sequence[int], width: int) -> Assembly:

@@ -4,9 +4,13 @@ Symbols: f_m features (n, s), W = [W_1 ... W_M] (C, M s), b (C,), r_im = 1 if mo
 
 Equation: z_i = sum_m r_im W_m f_m(x_i) + b; loss = mean_i CE(z_i, y_i).
 
+With ``unimodal_heads`` every modality also has a head of its own, H_m (C, s), and the loss is the mean of all M + 1:
+(CE(z) + sum_m CE(H_m f_m)) / (M + 1), each over the rows it has, as in the classifier that MMCSAL's experiments take
+over from BMMAL. Prediction is the joint head's either way.
+
 An absent modality is a zero feature: nothing is computed for it and no gradient flows to its encoder or its slice W_m.
-A modality's own logits are its slice with its part of the bias, W_m f_m + b / M. There are no fusion weights to learn;
-``weights`` reports equal shares among the modalities that speak. Cost: one pass per modality and row.
+A modality's own logits are its own head's, or its slice with its part of the bias, W_m f_m + b / M. There are no fusion
+weights to learn; ``weights`` reports equal shares among the modalities that speak. Cost: one pass per modality and row.
 """
 
 from __future__ import annotations
@@ -28,7 +32,9 @@ __all__ = ["Concat", "Options"]
 
 @dataclass(frozen=True)
 class Options:
-    """Concat has no options of its own."""
+    """``unimodal_heads``: whether each modality also has a head and a loss of its own."""
+
+    unimodal_heads: bool = False
 
 
 class Concat:
@@ -41,7 +47,9 @@ class Concat:
     ) -> None:
         self.towers = towers
         self.head = linear(towers.width * len(towers), classes, generator, towers.dtype)
-        self.net: nn.Module = nn.ModuleDict({"towers": towers, "head": self.head})
+        dtype, count = towers.dtype, len(towers) if options.unimodal_heads else 0
+        self.own = nn.ModuleList([linear(towers.width, classes, generator, dtype) for _ in range(count)])
+        self.net: nn.Module = nn.ModuleDict({"towers": towers, "head": self.head, "own": self.own})
 
     def stages(self) -> list[Task]:
         """One stage: the recipe itself."""
@@ -62,17 +70,25 @@ class Concat:
         return blocks
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """One turn: the joint loss."""
-        yield "all", cross_entropy(self.head(torch.cat(self._features(batch), dim=1)), batch.labels)
+        """One turn: the joint loss, or its mean with the modalities' own."""
+        blocks, active = self._features(batch), self.towers.active(batch)
+        losses = [cross_entropy(self.head(torch.cat(blocks, dim=1)), batch.labels)]
+        for m, head in enumerate(self.own):
+            if bool(active[:, m].any()):
+                losses.append(cross_entropy(head(blocks[m][active[:, m]]), batch.labels[active[:, m]]))
+        yield "all", torch.stack(losses).mean()
 
     def before_step(self, group: str) -> None:
         """Leave the gradients alone."""
 
     def logits(self, batch: Batch) -> Logits:
-        """Joint logits; each modality's own are its slice of the head with bias / M."""
+        """Joint logits; each modality's own are its head's, or else its slice of the joint head with bias / M."""
         blocks = self._features(batch)
         active = self.towers.active(batch)
         slices = self.head.weight.reshape(-1, len(blocks), self.towers.width)
         parts = torch.einsum("mns,cms->mnc", torch.stack(blocks), slices)
-        own = (parts + self.head.bias / len(blocks)) * active.T[:, :, None]
+        spoken = parts + self.head.bias / len(blocks)
+        if len(self.own):
+            spoken = torch.stack([head(block) for head, block in zip(self.own, blocks)])
+        own = spoken * active.T[:, :, None]
         return Logits(parts.sum(dim=0) + self.head.bias, own, mean_fusion(own, active)[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from modest.data.files import rows_hash
+from modest.encoders.table import sample
 from modest.learning import METHODS, Recipe
 from modest.learning.assembly import Assembly, described, rebuilt
+from modest.learning.holdout import Labelled
 from modest.learning.inputs import Reader, whole
 from modest.learning.measure import forward, softmax
 from modest.learning.towers import Towers
@@ -20,7 +25,7 @@ from modest.neighbours.device import decide
 from modest.training import Batches, read_model, restore, write_model
 from modest.types import Bool, Float, Int
 
-__all__ = ["Outputs", "Trained", "recipe_over"]
+__all__ = ["Outputs", "Trained", "fingerprint", "recipe_over"]
 
 _ROWS, _RAW_ROWS = 4096, 64
 
@@ -41,6 +46,20 @@ def recipe_over(
     """Untrained recipe over an assembly of encoders."""
     towers = Towers(list(made.modules.values()), made.width, fill)
     return METHODS[method].build(towers, list(made.modules), classes, generator, options)
+
+
+def fingerprint(made: Assembly, data: Labelled, check: Labelled, params: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides a training: parameters, first weights, rows, labels, and samples of the inputs."""
+    told = hashlib.sha256(json.dumps([dict(params), described(made)], sort_keys=True, default=str).encode())
+    for module in made.modules.values():
+        for name, tensor in sorted(module.state_dict().items()):
+            told.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    for part in (data, check):
+        told.update(rows_hash(part.table.ids[part.rows]).encode() + part.y[part.rows].tobytes())
+        told.update(part.table.present[part.rows].tobytes())
+        for column in part.table.columns:
+            told.update(sample(column, part.rows).encode())
+    return told.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,13 @@ import torch
 from modest.checks import as_views
 from modest.data.files import rows_hash
 from modest.data.pool import Pool
-from modest.encoders.decoded import Decoded
-from modest.encoders.table import Table, table
+from modest.encoders.table import Table, sample, table
 from modest.encoders.towers import Tower, standardise
 from modest.encoders.trainable import Backbone, build
 from modest.neighbours.device import decide
 from modest.representation.embedding import Embedding, Representation
 from modest.representation.objective import Objective, Pretraining
-from modest.training import Batches, Column, Kept, Plan, Ready, Run, World
+from modest.training import Batches, Kept, Plan, Ready, Run, World
 from modest.training.fit import fit
 from modest.types import Int, Record, Views
 
@@ -211,7 +210,7 @@ def _about(
         "seed": seed,
         "rows": rows_hash(whole.ids[taken]),
         "items": len(taken),
-        "content": {name: _sample(column, taken) for name, column in zip(whole.names, whole.columns)},
+        "content": {name: sample(column, taken) for name, column in zip(whole.names, whole.columns)},
     }
 
 
@@ -221,11 +220,3 @@ def _digest(backbone: Backbone) -> str:
     for name, tensor in sorted(backbone.net.state_dict().items()):
         told.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return told.hexdigest()
-
-
-def _sample(column: Column, rows: Int) -> str:
-    """SHA-256 of up to 64 rows of a ready view, or of all raw values, to tell one content from another."""
-    if isinstance(column, Decoded):
-        return hashlib.sha256("\0".join(str(column.values[row]) for row in rows).encode()).hexdigest()
-    some = rows[:: max(1, len(rows) // 64)]
-    return hashlib.sha256(column.block(some, None)[0].numpy().tobytes()).hexdigest()
