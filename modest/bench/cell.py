@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from modest.bench.probe import Probe, Standard
-from modest.bench.protocol import PROBE, Protocol
+from modest.bench.protocol import PROBE, SUPERVISED, Protocol
 from modest.bench.sets import Ground
 from modest.bench.store import Store
 from modest.classifier import MultimodalClassifier
@@ -85,9 +85,25 @@ class Arena:
         if learner == PROBE or len(set(y.tolist())) == 1:  # a recipe needs two classes; the probe answers the one
             probe = Probe(self.standard, self.protocol.c).fit(self.table[bought], y)
             return (probe.classes_, *probe.predict(self.test))
-        arguments = {"method": learner, "random_state": self.seed, **self.protocol.classifier}
+        recipe, _, way = learner.partition("@")
+        arguments = {"method": recipe, "random_state": self.seed, **self.protocol.classifier}
+        if way:
+            return self._from_media(arguments, way, bought, y)
         clf = MultimodalClassifier(**arguments).fit(self.table[bought], y, *self._validation(bought))
         return np.asarray(clf.classes_), clf.predict_proba(self.test), clf.modality_proba(self.test)
+
+    def _from_media(self, arguments: dict[str, Any], way: str, bought: Int, y: Ids) -> tuple[Ids, Float, Float]:
+        """The answer of a recipe that reads the pool's own media: from scratch, or from pretrained encoders."""
+        encoders = self.protocol.encoders if way == SUPERVISED else self.protocol.start
+        labels = np.full(len(self.ground.labels), None, dtype=object)
+        labels[bought] = y
+        full = len(bought) >= len(self.rows)
+        if full:
+            labels[self.ground.val] = self.ground.labels[self.ground.val]
+        clf = MultimodalClassifier(**arguments, encoders=encoders)
+        clf.fit(self.ground.source, labels, None if full else False)
+        found = clf.outputs(self.ground.source, self.ground.test)
+        return np.asarray(clf.classes_), found.proba, found.modality
 
     def _validation(self, bought: Int) -> tuple[Any, Any]:
         """(validation, groups) of a recipe: none under a budget; with all labels the validation rows, or a carve."""

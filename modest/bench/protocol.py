@@ -13,13 +13,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modest import learning, selection
 from modest.bench.sets import Ground, LabelledViews
 from modest.checks import known
+from modest.data.files import read_json
 
 PROBE = "probe"
+SUPERVISED, SEMI_SUPERVISED = "supervised", "semi_supervised"
 
 
 class Protocol(BaseModel):
@@ -37,6 +39,10 @@ class Protocol(BaseModel):
         Seeds 0 .. seeds - 1.
     subsample : share of the pool that a seed draws
     learner : 'probe', a recipe of ``modest.learning.METHODS``, or several of them
+        Recipes stand on the views. ``<recipe>@supervised`` trains ``encoders`` from scratch on the pool's raw media,
+        ``<recipe>@semi_supervised`` goes on from the encoders of ``start``; neither takes modalities away.
+    encoders : modality -> encoder with knobs, as MultimodalClassifier takes them, for ``@supervised``
+    start : folder of a Representation, trained on the pool without labels, for ``@semi_supervised``
     missing : shares of modality cells taken away, in training and test rows alike, on top of what the set lacks
     knobs : mapping method -> keyword arguments of its selection
     classifier : keyword arguments of ``MultimodalClassifier`` for recipes
@@ -62,6 +68,8 @@ class Protocol(BaseModel):
     missing: tuple[float, ...] = (0.0,)
     knobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     classifier: dict[str, Any] = Field(default_factory=dict)
+    encoders: dict[str, Any] = Field(default_factory=dict)
+    start: Path | None = None
     c: float = Field(1.0, gt=0)
     test_share: float = Field(0.2, gt=0, lt=1)
 
@@ -86,8 +94,25 @@ class Protocol(BaseModel):
     @classmethod
     def _learner(cls, learner: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in (learner,) if isinstance(learner, str) else _distinct(learner, "learner"):
-            known(name, (PROBE, *learning.METHODS), "learner")
+            recipe, at, way = name.partition("@")
+            known(recipe if at else name, learning.METHODS if at else (PROBE, *learning.METHODS), "learner")
+            if at:
+                known(way, (SUPERVISED, SEMI_SUPERVISED), "learner's training")
         return learner
+
+    @model_validator(mode="after")
+    def _encoders(self) -> Protocol:
+        for name in self.learners:
+            way = name.partition("@")[2]
+            if way == SUPERVISED and not self.encoders:
+                raise ValueError(f"learner {name!r} needs encoders to train, e.g. {{'image': {{'name': 'resnet18'}}}}")
+            if way == SEMI_SUPERVISED and self.start is None:
+                raise ValueError(f"learner {name!r} needs start, the folder of a representation")
+            if way and any(self.missing):
+                raise ValueError(f"learner {name!r} reads the pool's own media; missing must be 0 for it")
+            if way and any(isinstance(source, LabelledViews) for source in self.sets.values()):
+                raise ValueError(f"learner {name!r} reads raw media, which only a pool on disk has; pool holds views")
+        return self
 
     @field_validator("budgets")
     @classmethod
@@ -150,7 +175,9 @@ class Protocol(BaseModel):
 
     def described(self) -> dict[str, Any]:
         """JSON form without ``out`` and without where the sets lie (their hashes say what they are)."""
-        plain = self.model_dump(mode="json", exclude={"pool", "out"})
+        plain = self.model_dump(mode="json", exclude={"pool", "out", "start"})
+        if self.start is not None:
+            plain["start"] = read_json(self.start / "config.json").get("sha256")  # its weights, wherever they lie
         return {"sets": list(self.sets), **plain, "learner": list(self.learners)}
 
 

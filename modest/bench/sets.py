@@ -37,6 +37,8 @@ class LabelledViews:
 class Ground:
     """A set made ready: ``views`` and ``labels`` of all items, and the rows of each part (labelled rows only).
 
+    ``source``: the pool they are of, None for views in memory.
+
     ``pool`` are the training rows, from which a selection buys; ``test`` the rows that are scored; ``val`` is used by
     full-label runs only. ``about`` is what the result says about the set: sizes, classes, hashes.
     """
@@ -49,6 +51,7 @@ class Ground:
     val: Int
     test: Int
     about: Mapping[str, Any]
+    source: Pool | None = None
 
     @property
     def classes(self) -> int:
@@ -68,7 +71,12 @@ def prepare(name: str, source: Path | Pool | LabelledViews, test_share: float = 
     ValueError
         If there are fewer than two classes or no training rows with a label.
     """
-    given = source if isinstance(source, LabelledViews) else _of_pool(source)
+    pool_of: Pool | None = None
+    if isinstance(source, LabelledViews):
+        given = source
+    else:
+        pool_of = source if isinstance(source, Pool) else open_pool(source)
+        given = _of_pool(pool_of)
     n = len(given.views)
     labels = np.array([*(None if v is None or v != v else str(v) for v in given.labels), None], dtype=object)[:-1]
     split = np.full(n, "train") if given.split is None else np.asarray(given.split).astype(np.str_)
@@ -97,12 +105,11 @@ def prepare(name: str, source: Path | Pool | LabelledViews, test_share: float = 
         "split_hash": split_hash(given.views.ids, _parts(n, pool, val, test)),
         "content_hash": _content(given.views, labels),
     }
-    return Ground(name, given.views, labels, groups, pool, val, test, about)
+    return Ground(name, given.views, labels, groups, pool, val, test, about, pool_of)
 
 
-def _of_pool(source: Path | Pool) -> LabelledViews:
+def _of_pool(pool: Pool) -> LabelledViews:
     """Views, labels, split and (a column ``group``, if any) groups of a pool."""
-    pool = source if isinstance(source, Pool) else open_pool(source)
     groups = pool.table["group"].to_numpy(dtype=object) if "group" in pool.table.columns else None
     return LabelledViews(pool.views(), pool.labels, pool.split, groups)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from modest.cli import output
+from modest.cli.models import model_folder
+from modest.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from modest.bench import Protocol
@@ -21,7 +23,9 @@ def command(
     methods: str = typer.Option("random,kcenter,kmeans,activeft,mmcsal,maxherding", help="Selections, by comma."),
     budgets: str = typer.Option("0.01,0.02,0.05,0.1", help="Shares (0.05) or counts (200) of labels, by comma."),
     seeds: int = typer.Option(5, help="Seeds 0, 1, ..; each redraws subsample, selection and learner."),
-    learner: str = typer.Option("probe", help="probe, or recipes (mla, late, concat), by comma."),
+    learner: str = typer.Option("probe", help="probe, mla, late, concat; mla@supervised, mla@semi_supervised (media)."),
+    encoder: list[str] = typer.Option([], "--encoder", help="MODALITY=ENCODER of @supervised. Repeatable."),
+    start: str = typer.Option(None, "--start", help="Model of `modest represent` that @semi_supervised starts from."),
     missing: str = typer.Option("0", help="Shares of modality cells to take away, by comma."),
     subsample: float = typer.Option(0.8, help="Share of the training pool that a seed draws."),
     epochs: int | None = typer.Option(None, help="Epochs of recipes, instead of their default."),
@@ -36,7 +40,9 @@ def command(
     Example: modest bench pool/ --methods random,maxherding --budgets 0.01,0.05 --seeds 5 --out bench/
     """
     from modest import bench
+    from modest.encoders.spec import spec
 
+    media = {m: spec(told)[0] for m, told in pairs(encoder, "--encoder", "MODALITY=ENCODER").items()}
     protocol = bench.Protocol(
         pool=pool,
         out=out,
@@ -47,6 +53,8 @@ def command(
         learner=_names(learner),
         missing=tuple(_number(part, "missing") for part in _names(missing)),
         classifier={} if epochs is None else {"epochs": epochs},
+        encoders=media,
+        start=None if start is None else model_folder(pool, start),
     )
     follow("bench", protocol, json, jobs)
     frame = bench.results(out)
