@@ -24,7 +24,10 @@ _PUBLIC = {
     "MultimodalClassifier": "modest.classifier",
     "load": "modest.classifier",
 }
-_ROOMS = ("bench", "cli", "data", "encoders", "evaluation", "learning", "neighbours", "report", "representation", "selection", "training")
+_ROOMS = (
+    "bench", "cli", "data", "encoders", "evaluation", "learning", "neighbours", "report", "representation", "selection",
+    "training",
+)  # fmt: skip
 
 __all__ = ["Choice", "MultimodalClassifier", "Pool", "Record", "Views", "demo", "ingest", "load", "open", "select"]
 

@@ -27,7 +27,7 @@ from modest.types import Float, Int, Record
 
 __all__ = ["MultimodalClassifier", "load"]
 
-KIND, FORMAT = "classifier", 1
+KIND, FORMAT = "classifier", 2
 _ROWS = 4096
 Progress = Callable[[int, int], None]
 

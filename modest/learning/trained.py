@@ -105,7 +105,15 @@ class Trained:
 
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, Any]) -> Trained:
-        """Read what :meth:`save` wrote; ``config["params"]`` are those of the classifier."""
+        """Read what :meth:`save` wrote; ``config["params"]`` are those of the classifier.
+
+        Raises
+        ------
+        ValueError
+            If the model is older than format 2, whose encoders went by other names.
+        """
+        if config["format"] < 2:
+            raise ValueError(f"{folder} was saved by modest 0.1, whose models cannot be read any more; train it again.")
         params, generator = config["params"], torch.Generator().manual_seed(0)
         made = rebuilt(config["modalities"], tuple(params["hidden"]), int(config["width"]))
         classes = np.array(config["classes"]["values"], dtype=config["classes"]["dtype"])
