@@ -1,9 +1,11 @@
-"""The array engines, each written once: unit rows in tiles, nearest, top-k, k-means, farthest-first, greedy coverage.
+"""The array engines, each written once: unit rows in tiles, nearest, top-k, k-means, farthest-first, typicality and
+greedy coverage.
 
 The only room that knows tiles, bf16, devices and memory-mapped views.
 """
 
 from modest.neighbours.coverage import greedy_coverage
+from modest.neighbours.density import most_typical, typicality
 from modest.neighbours.device import decide, fast_bfloat16
 from modest.neighbours.farthest import farthest_first
 from modest.neighbours.kmeans import kmeans, nearest_members
@@ -21,7 +23,9 @@ __all__ = [
     "kmeans",
     "log_sum_exp",
     "match",
+    "most_typical",
     "nearest",
     "nearest_members",
     "top_k",
+    "typicality",
 ]

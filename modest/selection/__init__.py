@@ -8,21 +8,36 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modest.checks import as_views, budget_items, known, taken_mask
-from modest.selection import activeft, kcenter, kmeans, maxherding, mmcsal, random
+from modest.selection import activeft, kcenter, kmeans, maxherding, mmcsal, random, typiclust
 from modest.types import Choice, Views
 
-__all__ = ["METHODS", "Method", "activeft", "kcenter", "kmeans", "maxherding", "mmcsal", "random", "select"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "activeft",
+    "kcenter",
+    "kmeans",
+    "maxherding",
+    "mmcsal",
+    "random",
+    "select",
+    "typiclust",
+]
 
 
 @dataclass(frozen=True)
 class Method:
-    """One strategy: its function, whether it runs without labels, the warm arrays it needs, its cost and its paper."""
+    """One strategy: its function, whether it runs without labels, the warm arrays it needs, its cost and its paper.
+
+    ``uses`` names arrays it can do without.
+    """
 
     function: Callable[..., Choice]
     cold: bool
     needs: tuple[str, ...]
     cost: str
     paper: str
+    uses: tuple[str, ...] = ()
 
 
 METHODS: Mapping[str, Method] = {
@@ -32,6 +47,7 @@ METHODS: Mapping[str, Method] = {
     "activeft": Method(activeft.activeft, True, (), "steps (n/refresh + b) b d", "Xie et al., CVPR 2023"),
     "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
     "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024"),
+    "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
 }
 
 
@@ -44,6 +60,11 @@ def select(
     *,
     memory: str | int = "2GB",
     device: str | None = None,
+    proba: Any = None,
+    features: Mapping[str, Any] | None = None,
+    coalition_proba: Any = None,
+    head: Callable[..., Any] | None = None,
+    labels: Any = None,
     **knobs: Any,
 ) -> Choice:
     """Choose which items to label.
@@ -64,6 +85,9 @@ def select(
         Budget for arrays, such as ``"2GB"``.
     device : str, optional
         ``"cpu"`` or ``"cuda"``; CUDA if there by default.
+    proba, features, coalition_proba, head, labels
+        Warm arrays, of the rows of ``views``, for the methods that need them (``METHODS[method].needs``);
+        :meth:`modest.MultimodalClassifier.arrays` makes them. See ``modest.selection.arrays``.
     **knobs
         Parameters of the method alone; see its function in ``METHODS``.
 
@@ -75,9 +99,9 @@ def select(
     ------
     ValueError
         Unknown method, a budget below 1 or above the free rows, NaN or infinity in a present row, a zero row, an item
-        without any modality, duplicate ids.
+        without any modality, duplicate ids, an array that the method needs and is missing or has another shape.
     TypeError
-        A knob the method does not know.
+        A knob the method does not know, an array it has no use for.
 
     Examples
     --------
@@ -87,13 +111,15 @@ def select(
     [1, 3]
     """
     table = as_views(views)
-    known(method, METHODS, "method")
+    entry = METHODS[known(method, METHODS, "method")]
+    given = dict(proba=proba, features=features, coalition_proba=coalition_proba, head=head, labels=labels)
+    arrays = handed(method, entry.needs, entry.uses, given)
     mask = taken_mask(taken, len(table))
     count = budget_items(budget, len(table), int((~mask).sum()))
     begin = time.perf_counter()
     try:
-        choice = METHODS[method].function(
-            table, count, taken=mask, seed=seed, memory=memory, device=device, **knobs
+        choice = entry.function(
+            table, count, taken=mask, seed=seed, memory=memory, device=device, **arrays, **knobs
         )
     except TypeError as error:
         if "unexpected keyword argument" in str(error):

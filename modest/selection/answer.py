@@ -24,9 +24,21 @@ def keyed_rows(rows: Rows, seed: int, count: int, allowed: Bool) -> Int:
     return order[allowed[order]][:count]
 
 
+def cluster_sample(rows: Rows, k: int, seed: int, per_cluster: int = 256) -> Int:
+    """Rows drawn by (seed, id) to find k clusters on: at most 256 a cluster and half of ``memory``, at least k."""
+    limit = max(k, min(k * per_cluster, rows.memory // 2 // (rows.width * 4)))
+    return keyed_order(rows, seed)[:limit]
+
+
 def inner_mask(rows: Rows, mask: Bool) -> Bool:
     """A mask of the table's rows in the frame of ids."""
     return mask if rows.original is None else mask[rows.original]
+
+
+def highest(score: NDArray[np.floating], allowed: Bool, count: int) -> Int:
+    """The ``count`` allowed rows of highest score (n,), descending; the lowest row on ties within rounding."""
+    rows = np.flatnonzero(allowed)
+    return rows[np.lexsort((rows, -np.round(score[rows], 9)))][:count]
 
 
 def given_rows(rows: Rows, given: Any, name: str, count: int, allowed: Bool) -> Int:

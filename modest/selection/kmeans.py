@@ -22,10 +22,8 @@ import numpy as np
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, nearest_members
 from modest.neighbours import kmeans as cluster
-from modest.selection.answer import answer, given_rows, inner_mask, keyed_order
+from modest.selection.answer import answer, cluster_sample, given_rows, inner_mask
 from modest.types import Bool, Choice, Int, Views
-
-SAMPLE_PER_CLUSTER = 256
 
 
 def kmeans(
@@ -67,8 +65,7 @@ def kmeans(
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
     count = budget_items(budget, len(rows), int((~covered).sum()))
     k = count + int(covered.sum())
-    limit = max(k, min(k * SAMPLE_PER_CLUSTER, rows.memory // 2 // (rows.width * 4)))
-    sample = keyed_order(rows, seed)[:limit]
+    sample = cluster_sample(rows, k, seed)
     start = None if init is None else given_rows(rows, init, "init", k, np.ones(len(rows), dtype=bool))
     centres = cluster(rows, k, sample, seed=seed, init=start, rounds=rounds, restarts=restarts)
     members, label, distance = nearest_members(rows, centres, ~covered)
