@@ -65,6 +65,8 @@ class Rows:
     device, precision, memory
         See ``modest.neighbours.device``; tiles take at most an eighth of ``memory``, and all rows are kept at hand
         when they fit in a quarter of it.
+    called : str
+        What errors call the arrays.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class Rows:
         device: str | None = None,
         precision: Precision = "auto",
         memory: str | int = "2GB",
+        called: str = "views",
     ) -> None:
         self.device = decide(device)
         self.dtype, self.fast = precise(precision, self.device)
@@ -88,7 +91,7 @@ class Rows:
         self.names = views.names
         self.dims = tuple(shape[1] for shape in views.shape.values())
         self.width = sum(self.dims)
-        self._views, self._unit = views, unit
+        self._views, self._unit, self._called = views, unit, called
         self.original: Int | None = None if views.default_ids else _ascending(views.ids)
         self.ids: Ids = views.ids if self.original is None else views.ids[self.original]
         itemsize = torch.finfo(self.dtype).bits // 8
@@ -156,15 +159,15 @@ class Rows:
         if bad.any():
             row = self._table_row(int(rows[np.flatnonzero(bad)[0]]))
             raise ValueError(
-                f"views[{name!r}] has NaN or infinity in present {row}; mend the value, or make the whole row NaN "
-                "or present=False if the modality is absent."
+                f"{self._called}[{name!r}] has NaN or infinity in present {row}; mend the value, or make the "
+                "whole row NaN or present=False if the modality is absent."
             )
 
     def _refuse_zero(self, zero: Bool, rows: Int) -> None:
         if zero.any():
             k, m = np.argwhere(zero)[0]
             raise ValueError(
-                f"views[{self.names[m]!r}] has norm zero in present {self._table_row(int(rows[k]))}; "
+                f"{self._called}[{self.names[m]!r}] has norm zero in present {self._table_row(int(rows[k]))}; "
                 "mark the modality absent there (present=False) or drop the item."
             )
 
@@ -172,7 +175,7 @@ class Rows:
         empty = ~present.any(axis=1)
         if empty.any():
             row = self._table_row(int(np.flatnonzero(empty)[0]))
-            raise ValueError(f"{row} has no modality at all; drop the item or give it at least one.")
+            raise ValueError(f"{row} has no modality at all in {self._called}; drop the item or give it at least one.")
 
     def _assemble(self, block: list[NDArray[np.floating]], rows: Int) -> Tensor:
         parts = [b * self._scale[rows, m : m + 1].astype(b.dtype) for m, b in enumerate(block)]

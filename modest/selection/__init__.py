@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modest.checks import as_views, budget_items, known, taken_mask
-from modest.selection import activeft, kcenter, kmeans, maxherding, mmcsal, random, typiclust
+from modest.selection import activeft, entropy, kcenter, kmeans, margin, maxherding, mmcsal, random, typiclust
+from modest.selection.arrays import ARRAYS, handed
 from modest.types import Choice, Views
 
 __all__ = [
     "METHODS",
     "Method",
     "activeft",
+    "entropy",
     "kcenter",
     "kmeans",
+    "margin",
     "maxherding",
     "mmcsal",
     "random",
@@ -48,6 +51,8 @@ METHODS: Mapping[str, Method] = {
     "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
     "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024"),
     "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
+    "entropy": Method(entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009"),
+    "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
 }
 
 
@@ -112,8 +117,8 @@ def select(
     """
     table = as_views(views)
     entry = METHODS[known(method, METHODS, "method")]
-    given = dict(proba=proba, features=features, coalition_proba=coalition_proba, head=head, labels=labels)
-    arrays = handed(method, entry.needs, entry.uses, given)
+    given = (proba, features, coalition_proba, head, labels)
+    arrays = handed(method, entry.needs, entry.uses, dict(zip(ARRAYS, given)))
     mask = taken_mask(taken, len(table))
     count = budget_items(budget, len(table), int((~mask).sum()))
     begin = time.perf_counter()

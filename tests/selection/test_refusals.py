@@ -42,8 +42,8 @@ def test_mask_of_taken_rows(method, pool):
 
 
 def test_unknown_method_lists_the_known(pool):
-    with pytest.raises(ValueError, match="method='entropy' is unknown") as error:
-        modest.select(pool, 3, "entropy")
+    with pytest.raises(ValueError, match="method='enthalpy' is unknown") as error:
+        modest.select(pool, 3, "enthalpy")
     assert all(name in str(error.value) for name in METHODS)
 
 
