@@ -97,7 +97,7 @@ def write(
         if not seen.any():
             raise ValueError(f"{feature.origin} is absent in every row of the pool; check its ids.")
         _describe(hidden / "views" / found.modality / f"{name}.json", made_by)
-        _move(hidden / "views" / found.modality, target)
+        move(hidden / "views" / found.modality, target)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     settle(pool, found.modality, name)
@@ -110,8 +110,8 @@ def _describe(path: Path, made_by: dict[str, Any]) -> None:
     )
 
 
-def _move(made: Path, target: Target) -> None:
-    """Put the files of a finished view in place."""
+def move(made: Path, target: Target) -> None:
+    """Put the files of a finished view in place, its description last; those of a view before it are gone then."""
     target.place.mkdir(parents=True, exist_ok=True)
     target.path(".json").unlink(missing_ok=True)
     for ending in (".npy", ".present.npy", ".standard.npy", ".skipped.csv", ".json"):

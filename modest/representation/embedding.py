@@ -20,9 +20,10 @@ from modest.neighbours.device import decide
 from modest.training import Batch, Batches, read_model, restore, write_model
 from modest.types import Bool, Float, Int, Views
 
-__all__ = ["FORMAT", "KIND", "Embedding", "Representation"]
+__all__ = ["FORMAT", "KIND", "ORIGIN", "Embedding", "Representation"]
 
 KIND, FORMAT = "representation", 1
+ORIGIN = "stage 1, run "  # of its views, with the beginning of the run's digest
 _BATCH = 256
 
 
@@ -109,7 +110,7 @@ class Representation:
     def feature(self, whole: Table, name: str, device: str | None = None) -> Feature:
         """View of one modality over a whole table on its way to disk, encoded block by block while it is read."""
         m, every, where = self.names.index(name), np.arange(len(whole)), decide(device)
-        shape, told = (len(whole), self.net.width), f"stage 1, run {self.about.get('run', '')[:12]}"
+        shape, told = (len(whole), self.net.width), f"{ORIGIN}{self.about.get('run', '')[:12]}"
         return Feature(shape, np.dtype(np.float32), lambda: self._blocks(whole, m, every, where), told)
 
     def _blocks(self, whole: Table, m: int, rows: Int, device: torch.device) -> Iterator[Any]:

@@ -1,26 +1,30 @@
 """Stage 1 on a pool, whole: train, keep the model, write the views of every row, and be the default from then on.
 
 On disk, in this order, so that a run killed anywhere is taken up by the same call: ``models/<name>/run.safetensors``
-(the training under way), ``models/<name>/`` (weights, then config), ``views/<modality>/<name>`` (array, then json), the
-pool's config; last the training's own file is removed.
+(the training under way), ``models/<name>/`` (weights, then config), ``views/<modality>/<name>`` (made in a hidden
+folder and moved into place, the json last), the pool's config; last the training's own file is removed.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from modest.data import files
 from modest.data.pool import Pool
 from modest.data.writing import write_view
+from modest.encoders import ready
 from modest.encoders.presets import preset
+from modest.encoders.shards import Target
 from modest.encoders.table import Table
-from modest.representation.embedding import FORMAT, KIND, Representation
+from modest.representation.embedding import FORMAT, KIND, ORIGIN, Representation
 from modest.representation.objective import Objective
 from modest.representation.pretrain import pretrain, ready_names
-from modest.training import Plan, World, read_config
+from modest.training import Kept, Plan, World, read_config, resume
 
 __all__ = ["of_preset", "represent"]
 
@@ -81,7 +85,7 @@ def represent(
     pool : Pool or its folder
     encoders, settings : of :func:`pretrain`
     name : of the model under ``models/`` and of the views
-    fresh : train again though there is a model of this name
+    fresh : train again though there is a model of this name; one that was cut while it was so trained goes on
     world : several processes; the first one writes
     progress : called with (epochs done, epochs) and then, per modality, (rows written, rows)
 
@@ -92,18 +96,21 @@ def represent(
     Raises
     ------
     ValueError
-        If there is a model of this name trained otherwise, or for what :func:`pretrain` and the views refuse.
+        If a model or a view of this name is something else or was trained otherwise, and for what :func:`pretrain`
+        refuses; nothing is removed or written then.
     """
     pool, world = Pool(pool) if isinstance(pool, (str, Path)) else pool, world or World()
     if Path(name).name != name or name in ("", ".", ".."):
         raise ValueError(f"name={name!r} must be a plain folder name; it is put under models/.")
     folder = pool.path / "models" / name
-    if fresh and world.main:
-        _forget(pool, name)
-    world.wait()
-    settings["sources"] = _sources(pool, encoders, folder, settings.get("sources") or {})
+    settings["sources"] = _sources(pool, encoders, name, settings.get("sources") or {})
     where: dict[str, Any] = {"world": world, "progress": progress, "device": device, "memory": memory}
     run = pretrain(pool, encoders, checkpoint=folder / CHECKPOINT, **where, **settings)
+    _refuse_other_views(pool, name, run.about["encoders"])
+    world.wait()
+    if fresh and world.main and not _under_way(Kept(folder / CHECKPOINT, run.about["run"])):
+        _forget(pool, name)
+    world.wait()
     done = (folder / "config.json").is_file()
     if done and read_config(folder, {KIND: FORMAT})["about"].get("run") != run.about["run"]:
         raise ValueError(f"{folder} was trained with other settings or data; give another name, or ask for it fresh.")
@@ -118,41 +125,66 @@ def represent(
 
 
 def _sources(
-    pool: Pool, encoders: Mapping[str, Any] | None, folder: Path, given: Mapping[str, Mapping[str, str]]
+    pool: Pool, encoders: Mapping[str, Any] | None, name: str, given: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, str]]:
-    """Which ready views are read, by name: those given, those this model was trained on before, or the default ones.
-
-    The default ones are this model's own, once it is finished.
-    """
+    """Which ready views are read, by name: those given, those this model was trained on before, or the default ones."""
     before: dict[str, str] = {}
+    folder = pool.path / "models" / name
     if (folder / "config.json").is_file():
         before = read_config(folder, {KIND: FORMAT})["sources"].get("encoders", {})
     asked = dict(given.get("encoders", {}))
-    for name in ready_names(pool.names if encoders is None else encoders):
-        asked[name] = asked.get(name) or before.get(name) or pool.encoder(name)
+    for modality in ready_names(pool.names if encoders is None else encoders):
+        asked[modality] = asked.get(modality) or before.get(modality) or pool.encoder(modality)
+        if asked[modality] == name:
+            raise ValueError(
+                f"{modality} would be trained on the view {modality}={name}, which this run writes; give another name, "
+                f"or another view: mlp?view=ENCODER for {modality}."
+            )
     return {"encoders": asked, "columns": dict(given.get("columns", {}))}
+
+
+def _refuse_other_views(pool: Pool, name: str, modalities: Iterable[str]) -> None:
+    """Leave alone what another encoder wrote."""
+    for modality in modalities:
+        about = pool.path / "views" / modality / f"{name}.json"
+        if about.is_file() and not str(files.read_json(about).get("origin", "")).startswith(ORIGIN):
+            raise ValueError(f"{modality}={name} is a view that another encoder made; give another name.")
+
+
+def _under_way(kept: Kept) -> bool:
+    """Whether this very run was begun and cut."""
+    try:
+        return resume.read(kept) is not None
+    except ValueError:
+        return False
 
 
 def _forget(pool: Pool, name: str) -> None:
     """Remove a model and its views, descriptions first."""
+    for about in (pool.path / "views").glob(f"*/{name}.json"):
+        if str(files.read_json(about).get("origin", "")).startswith(ORIGIN):
+            about.unlink()
     shutil.rmtree(pool.path / "models" / name, ignore_errors=True)
-    for place in (pool.path / "views").glob(f"*/{name}.json"):
-        place.unlink()
 
 
 def _write_views(
     pool: Pool, made: Representation, name: str, progress: Progress | None, device: str | None, memory: str | int
 ) -> None:
     """Views of every modality that are not there yet from this run, and the pool's config that names them."""
-    whole, run = made.table(pool, memory), str(made.about["run"])
+    whole, width = made.table(pool, memory), made.net.width
+    same = {"revision": str(made.about["run"]), "rows": pool.config["rows"]}
     for modality in made.names:
-        about = pool.path / "views" / modality / f"{name}.json"
-        if about.is_file() and files.read_json(about).get("revision") == run:
+        target = Target(pool.path / "views" / modality, name, len(pool), width, np.dtype(np.float32))
+        hidden = pool.path / "views" / f".{modality}.{name}.partial"
+        shutil.rmtree(hidden, ignore_errors=True)
+        about = files.read_json(target.path(".json")) if target.path(".json").is_file() else {}
+        if {key: about.get(key) for key in same} == same:
             continue
-        about.unlink(missing_ok=True)
         feature = made.feature(whole, modality, device)
-        write_view(pool.path, modality, name, feature, pool.ids, revision=run, progress=progress)
-        _tell_unreadable(about.with_suffix(".skipped.csv"), whole, modality)
+        write_view(hidden, modality, name, feature, pool.ids, revision=same["revision"], progress=progress)
+        _tell_unreadable(hidden / "views" / modality / f"{name}.skipped.csv", whole, modality)
+        ready.move(hidden / "views" / modality, target)
+        shutil.rmtree(hidden)
     config = files.read_json(pool.path / "config.json")
     config["modalities"] = {**config["modalities"], **dict.fromkeys(made.names, name)}
     files.write_json(pool.path / "config.json", config)
@@ -164,9 +196,6 @@ def _tell_unreadable(path: Path, whole: Table, modality: str) -> None:
     import pandas as pd
 
     found = whole.unreadable.get(modality, {})
-    path.unlink(missing_ok=True)
     if found:
         rows = sorted(found)
-        frame = pd.DataFrame({"id": whole.ids[rows], "reason": [found[row] for row in rows]})
-        with files.replacing(path) as temporary:
-            frame.to_csv(temporary, index=False)
+        pd.DataFrame({"id": whole.ids[rows], "reason": [found[row] for row in rows]}).to_csv(path, index=False)
