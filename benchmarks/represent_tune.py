@@ -21,7 +21,7 @@ import modest
 from benchmarks.raw_sets import RAW
 from benchmarks.represent import arguments, pool_of, sweep, write
 
-CHOOSERS = ("random", "activeft", "mmcsal")
+CHOOSERS = ("random", "mmcsal")
 SHARES = (0.05, 0.10)
 STARTS = {"scratch": "eval", "eval": "eval", "without": "without"}  # start -> variant whose views chose
 # as Food101's: 15 epochs and 5 of warm-up supervised, 10 and 5 semi-supervised, with lower rates for the encoders
