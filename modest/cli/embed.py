@@ -83,7 +83,7 @@ def _nothing_asked(pool: Pool) -> str:
     offline = {kind: name for name, (_, kinds) in reversed(BUILTIN.items()) for kind in kinds}
     told = ", ".join(f"{name} ({kind})" for name, kind in found.items())
     options: list[str] = []
-    for name, kind in found.items():
+    for name, kind in sorted(found.items(), key=lambda item: item[0] != item[1]):
         if f"--{kind}" not in " ".join(options):
             options.append(f"--{kind} {offline[kind]}" + ("" if name == kind else f" --from {kind}={name}"))
     return f"no encoder was given; the raw columns are {told}; try: modest embed {pool.path} {' '.join(options)}"
