@@ -5,7 +5,7 @@ The only room that knows tiles, bf16, devices and memory-mapped views.
 """
 
 from modest.neighbours.coverage import greedy_coverage
-from modest.neighbours.density import most_typical, typicality
+from modest.neighbours.density import closest_pair, most_typical, other_distance, typicality
 from modest.neighbours.device import decide, fast_bfloat16
 from modest.neighbours.farthest import farthest_first
 from modest.neighbours.kmeans import kmeans, nearest_members
@@ -16,6 +16,7 @@ from modest.neighbours.softmax import log_sum_exp
 __all__ = [
     "Block",
     "Rows",
+    "closest_pair",
     "decide",
     "farthest_first",
     "fast_bfloat16",
@@ -26,6 +27,7 @@ __all__ = [
     "most_typical",
     "nearest",
     "nearest_members",
+    "other_distance",
     "top_k",
     "typicality",
 ]

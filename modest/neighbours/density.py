@@ -1,4 +1,4 @@
-"""The rows of a group that lie in the densest places, one after the other.
+"""How close rows lie: the rows of a group in the densest places one after the other, distances to other groups.
 
     typicality(i) = 1 / (mean over the k nearest others j of d2(i, j) + 1e-5),   k = min(neighbours, m // 2)
 
@@ -104,3 +104,30 @@ def _exact(rows: Rows, members: Int) -> Block:
     x: Tensor = block.x.double()
     q = torch.stack([part.square().sum(1) for part in torch.split(x, list(rows.dims), dim=1)], dim=1)
     return Block(x, block.p.double(), q)
+
+
+def other_distance(rows: Rows, members: Int, label: Int) -> Float:
+    """(m,) distance of every member to the nearest member of another ``label`` (m,); infinity if there is none."""
+    block = rows.take(members)
+    kind = torch.as_tensor(label, device=rows.device)
+    tile = int(max(1, rows.memory // 8 // (len(members) * 24)))
+    found = []
+    for start in range(0, len(members), tile):
+        part = slice(start, start + tile)
+        d2 = squared_distances(block[part], block)
+        found.append(d2.masked_fill_(kind[part, None] == kind[None], torch.inf).amin(dim=1))
+    return torch.cat(found).double().sqrt().cpu().numpy()
+
+
+def closest_pair(rows: Rows, members: Int, least: float = 0.0) -> float:
+    """Smallest distance above ``least`` between two of the members; infinity if there is none. In float64."""
+    block = _exact(rows, members)
+    tile = int(max(1, rows.memory // 8 // (len(members) * 32)))
+    smallest = torch.inf
+    for start in range(0, len(members), tile):
+        part = block[slice(start, start + tile)]
+        d2 = squared_distances(part, block)
+        own = torch.arange(len(part), device=rows.device)
+        d2[own, own + start] = torch.inf
+        smallest = min(smallest, float(d2.masked_fill_(d2 <= least**2, torch.inf).min()))
+    return float(smallest**0.5)

@@ -8,7 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modest.checks import as_views, budget_items, known, taken_mask
-from modest.selection import activeft, entropy, kcenter, kmeans, margin, maxherding, mmcsal, random, typiclust
+from modest.selection import (
+    activeft,
+    entropy,
+    kcenter,
+    kmeans,
+    margin,
+    maxherding,
+    mmcsal,
+    probcover,
+    random,
+    typiclust,
+    uherding,
+)
 from modest.selection.arrays import ARRAYS, handed
 from modest.types import Choice, Views
 
@@ -22,9 +34,11 @@ __all__ = [
     "margin",
     "maxherding",
     "mmcsal",
+    "probcover",
     "random",
     "select",
     "typiclust",
+    "uherding",
 ]
 
 
@@ -51,6 +65,10 @@ METHODS: Mapping[str, Method] = {
     "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
     "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024"),
     "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
+    "probcover": Method(probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022"),
+    "uherding": Method(
+        uherding.uherding, True, (), "n n d, n <= 35,000", "Bae et al., ICLR 2025", uses=("proba", "labels")
+    ),
     "entropy": Method(entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009"),
     "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
 }

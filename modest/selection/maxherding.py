@@ -19,27 +19,13 @@ Cost candidates x targets x d once and a part of it per pick; memory one tile. `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from modest.checks import budget_items, known, taken_mask
-from modest.neighbours import Rows, greedy_coverage
-from modest.selection.answer import answer, inner_mask, keyed_rows
+from modest.checks import budget_items, taken_mask
+from modest.neighbours import Rows
+from modest.selection.answer import answer, inner_mask
+from modest.selection.herding import Kernel, herd
 from modest.types import Choice, Views
-
-Kernel = Literal["rbf", "laplace", "student", "tophat"]
-
-# squared distance, bandwidth -> similarity
-KERNELS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
-    "rbf": lambda d2, h: torch.exp(-d2 / h**2),
-    "laplace": lambda d2, h: torch.exp(-d2.sqrt() / h),
-    "student": lambda d2, h: (1.0 + 2.0 * d2 / h**2) ** -0.75,
-    "tophat": lambda d2, h: (d2 < h**2).to(d2.dtype),
-}
 
 
 def maxherding(
@@ -74,26 +60,16 @@ def maxherding(
 
     Examples
     --------
+    >>> import numpy as np
     >>> views = Views({"x": np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [-1.0, 0.0]])})
     >>> maxherding(views, 2).rows.tolist()
     [1, 3]
     """
-    known(kernel, KERNELS, "kernel")
-    if not bandwidth > 0:
-        raise ValueError(f"bandwidth={bandwidth} must be above 0; distances between unit rows lie in [0, 2].")
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
     count = budget_items(budget, len(rows), int((~covered).sum()))
-    may_pick = np.sort(keyed_rows(rows, seed, max(candidates, 20 * count), ~covered))
-    aims = np.sort(keyed_rows(rows, seed + 1, targets, np.ones(len(rows), dtype=bool)))
-    picks, gains, best = greedy_coverage(
-        rows, count, may_pick, aims, lambda d2: KERNELS[kernel](d2, bandwidth), covered=np.flatnonzero(covered)
+    found = herd(
+        rows, count, covered, kernel=kernel, bandwidth=bandwidth, seed=seed, candidates=candidates, targets=targets
     )
-    reasons = [f"raises mean coverage by {gain:.4f}, like {gain * len(rows):.0f} copies of it" for gain in gains]
-    trace = {
-        "coverage": float(best.double().mean()),
-        "candidates": len(may_pick),
-        "targets": len(aims),
-        "sampled": len(may_pick) < int((~covered).sum()) or len(aims) < len(rows),
-    }
-    return answer(rows, picks, gains, "maxherding", reasons, trace)
+    reasons = [f"raises mean coverage by {gain:.4f}, like {gain * len(rows):.0f} copies of it" for gain in found.gains]
+    return answer(rows, found.picks, found.gains, "maxherding", reasons, found.trace)

@@ -6,7 +6,7 @@ import pytest
 import modest
 from modest import Views
 from modest.neighbours import Rows, greedy_coverage
-from modest.selection.maxherding import KERNELS
+from modest.selection.herding import KERNELS
 
 CASES = {
     "rbf1": ("rbf", "rbf1_bandwidth"),
