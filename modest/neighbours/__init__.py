@@ -1,5 +1,5 @@
-"""The array engines, each written once: unit rows in tiles, nearest, top-k, k-means, farthest-first, typicality and
-greedy coverage.
+"""The array engines, each written once: unit rows in tiles, nearest, top-k, k-means, farthest-first, typicality,
+greedy coverage, k-means++ over outer products.
 
 The only room that knows tiles, bf16, devices and memory-mapped views.
 """
@@ -10,11 +10,13 @@ from modest.neighbours.device import decide, fast_bfloat16
 from modest.neighbours.farthest import farthest_first
 from modest.neighbours.kmeans import kmeans, nearest_members
 from modest.neighbours.nearest import match, nearest, top_k
+from modest.neighbours.plusplus import Products, plus_plus
 from modest.neighbours.rows import Block, Rows
 from modest.neighbours.softmax import log_sum_exp
 
 __all__ = [
     "Block",
+    "Products",
     "Rows",
     "closest_pair",
     "decide",
@@ -28,6 +30,7 @@ __all__ = [
     "nearest",
     "nearest_members",
     "other_distance",
+    "plus_plus",
     "top_k",
     "typicality",
 ]

@@ -10,6 +10,8 @@ from typing import Any
 from modest.checks import as_views, budget_items, known, taken_mask
 from modest.selection import (
     activeft,
+    badge,
+    bmmal,
     entropy,
     kcenter,
     kmeans,
@@ -28,6 +30,8 @@ __all__ = [
     "METHODS",
     "Method",
     "activeft",
+    "badge",
+    "bmmal",
     "entropy",
     "kcenter",
     "kmeans",
@@ -71,6 +75,8 @@ METHODS: Mapping[str, Method] = {
     ),
     "entropy": Method(entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009"),
     "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
+    "badge": Method(badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020"),
+    "bmmal": Method(bmmal.bmmal, False, ("features", "coalition_proba"), "n b (C + d)", "Shen et al., ACM MM 2023"),
 }
 
 
@@ -141,9 +147,7 @@ def select(
     count = budget_items(budget, len(table), int((~mask).sum()))
     begin = time.perf_counter()
     try:
-        choice = entry.function(
-            table, count, taken=mask, seed=seed, memory=memory, device=device, **arrays, **knobs
-        )
+        choice = entry.function(table, count, taken=mask, seed=seed, memory=memory, device=device, **arrays, **knobs)
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
             raise TypeError(f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}.") from error
