@@ -135,7 +135,9 @@ def uherding(
 
 
 def heated(p: Float, temperature: float) -> Float:
-    """Probabilities (k, C) at a temperature: p^(1/T) with rows summing to 1; T = 1 leaves them as they are."""
+    """Probabilities (k, C) at a temperature: p^(1/T), divided by the sum of the row; zeros stay zero at T = 1 alone."""
+    if temperature == 1.0:
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
     logits = np.log(np.maximum(p, 1e-30)) / temperature
     power = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(power / power.sum(axis=1, keepdims=True))
