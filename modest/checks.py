@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from modest.types import Bool, Views
+from modest.types import Bool, Int, Views
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -79,6 +79,26 @@ def taken_mask(taken: Any, n: int) -> Bool:
     if mask.shape != (n,):
         raise ValueError(f"taken has shape {mask.shape}; it must hold one entry per row, ({n},).")
     return mask
+
+
+def row_numbers(rows: Any, n: int) -> Int:
+    """(k,) int64 rows of a table of ``n``.
+
+    Raises
+    ------
+    TypeError
+        If they are no integers; a mask is a common slip.
+    ValueError
+        If one is not in the table.
+    """
+    found = np.asarray(rows)
+    if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+        told = f"rows is {found.dtype} of shape {found.shape}"
+        raise TypeError(f"{told}; give row numbers; np.flatnonzero makes them of a mask.")
+    odd = found[(found < 0) | (found >= n)] if len(found) else found
+    if len(odd):
+        raise ValueError(f"rows holds {odd[0]}, and the table has the rows 0 to {n - 1}.")
+    return found.astype(np.int64)
 
 
 def known(name: str, table: Iterable[str], argument: str) -> str:

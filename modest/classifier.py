@@ -14,11 +14,11 @@ from sklearn.exceptions import NotFittedError
 
 from modest.checks import known
 from modest.learning import METHODS
-from modest.learning.assembly import Assembly, assembled
+from modest.learning.assembly import Assembly, as_given, assembled
 from modest.learning.holdout import Labelled, prepare, standardise
 from modest.learning.inputs import Reader, encode_labels
 from modest.learning.measure import Dynamics, measure
-from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over
+from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over, rows_at_once
 from modest.neighbours.device import decide
 from modest.representation import embedding
 from modest.training import Batches, Kept, Plan, Run, read_config
@@ -28,7 +28,6 @@ from modest.types import Float, Int, Record
 __all__ = ["MultimodalClassifier", "load"]
 
 KIND, FORMAT = "classifier", 2
-_ROWS = 4096
 Progress = Callable[[int, int], None]
 
 
@@ -116,21 +115,23 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ------
         ValueError
             For an unknown method or option, lengths that differ, a row without any modality or label, NaN or inf in a
-            present row (names modality and row), one class only.
+            present row (names modality and row), one class only, an encoder whose view or column X does not have.
         """
+        if track_items and checkpoint is not None:
+            raise ValueError("track_items looks at every epoch, and a run taken up skips some; leave out checkpoint.")
         made, reader, generator = self._assembled(X)
         data, check, classes = prepare(X, y, validation, groups, reader.seed, reader.read)
         recipe = recipe_over(made, self.method, len(classes), self.fill, self.options, generator)
         if self.standardise:
             standardise(recipe.towers, data)
         dynamics = Dynamics(data.rows, data.y[data.rows]) if track_items else None
-        batches = self._batches(data, training=True)
+        batches, plan = self._batches(data, training=True), self._plan(made)
         validate = (lambda task: measure(task, self._batches(check))) if len(check.rows) else None
         kept = None if checkpoint is None else Kept(Path(checkpoint), fingerprint(made, data, check, self._params()))
         history: list[Record] = []
 
         def records() -> Iterator[Record]:
-            for record in train(recipe.stages(), batches, self._plan(made), validate, progress, kept):
+            for record in train(recipe.stages(), batches, plan, validate, progress, kept):
                 if "losses" in record.values:
                     history.append(record)
                     if dynamics is not None:
@@ -168,7 +169,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         )  # fmt: skip
 
     def _batches(self, data: Labelled, training: bool = False) -> Batches:
-        size, drop = (self.batch_size, self.modality_dropout) if training else (_ROWS, 0.0)
+        size, drop = (self.batch_size, self.modality_dropout) if training else (rows_at_once(data.table), 0.0)
         table = (data.table.columns, data.table.present, data.rows, data.y)
         return Batches(*table, size, int(self.random_state), training, drop, decide(self.device), training)
 
@@ -226,7 +227,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
         params = {**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device}
-        self = cls(**{**params, "betas": tuple(params["betas"])})
+        self = cls(**{**params, "betas": tuple(params["betas"]), "encoders": as_given(config["modalities"])})
         self._keep(Trained.load(folder, config))
         self.unreadable_, self.history_, self.dynamics = {}, [], None
         return self

@@ -220,7 +220,7 @@ def test_load_refuses_other_kinds_and_newer_formats(tmp_path):
     clf, _, _ = fitted()
     clf.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    for change, message in (({"kind": "encoder"}, "kind 'encoder', unknown"), ({"format": 2}, "format 2, newer")):
+    for change, message in (({"kind": "encoder"}, "kind 'encoder', unknown"), ({"format": 3}, "format 3, newer")):
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(ValueError, match=message):
             modest.load(tmp_path)

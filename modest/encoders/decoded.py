@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -54,6 +55,7 @@ class Decoded:
         self.values, self._ids, self._seed = values, ids, seed
         self._kept: dict[int, NDArray[Any]] = {}
         self._room = memory_bytes(memory)
+        self._keeping = threading.Lock()  # several threads decode, and a pass may run beside the training's own
         self._workers = min(4, os.cpu_count() or 1) if workers is None else workers
 
     @property
@@ -98,7 +100,8 @@ class Decoded:
         except Unreadable as error:
             self.unreadable[row] = str(error)
             return None
-        if sample.nbytes <= self._room:
-            self._room -= sample.nbytes
-            self._kept[row] = sample
+        with self._keeping:
+            if sample.nbytes <= self._room and row not in self._kept:
+                self._room -= sample.nbytes
+                self._kept[row] = sample
         return sample

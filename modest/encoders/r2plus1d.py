@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from modest.encoders.initialise import built
+from modest.encoders.norms import alone
 from modest.encoders.resnet import scaled
 from modest.encoders.weights import fill, located, read_state
 
@@ -103,9 +104,10 @@ class R2Plus1D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Average over frames and places."""
-        x = self.stem(x)
-        for name in self.stages:
-            x = self.get_submodule(name)(x)
+        with alone(self, x):
+            x = self.stem(x)
+            for name in self.stages:
+                x = self.get_submodule(name)(x)
         return x.mean(dim=(2, 3, 4))
 
 

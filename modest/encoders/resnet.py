@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from modest.checks import known
 from modest.encoders.initialise import built
+from modest.encoders.norms import alone
 from modest.encoders.weights import fill, located, read_settings, read_state, refuse_other
 
 __all__ = ["DEPTHS", "ResNet", "one_channel", "renamed", "resnet"]
@@ -47,7 +48,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Average over all places of the last stage."""
-        pooled: Tensor = self.body(x).pooler_output
+        with alone(self.body, x):
+            pooled: Tensor = self.body(x).pooler_output
         return pooled.flatten(1)
 
 

@@ -71,7 +71,7 @@ def table(
     """
     pool = data if isinstance(data, Pool) else None
     views = None if pool is not None else as_views(data)
-    room = memory_bytes(memory) // max(1, sum(reading is not None for reading in readings.values()))
+    room = max(10**6, memory_bytes(memory) // max(1, sum(reading is not None for reading in readings.values())))
     ids = views.ids if pool is None and views is not None else data.ids
     present, found = np.zeros((len(ids), len(readings)), dtype=bool), []
     for m, (name, reading) in enumerate(readings.items()):
@@ -122,7 +122,7 @@ def _view(pool: Pool | None, views: Views | None, name: str, encoder: str, parti
 
 
 def sample(column: Column, rows: Int) -> str:
-    """SHA-256 of up to 64 rows of a ready view, or of all raw values, to tell one content from another."""
+    """SHA-256 of about a hundred rows of a ready view, or of all raw values, to tell one content from another."""
     if isinstance(column, Decoded):
         return hashlib.sha256("\0".join(str(column.values[row]) for row in rows).encode()).hexdigest()
     some = rows[:: max(1, len(rows) // 64)] if len(rows) else rows

@@ -67,6 +67,11 @@ class Tower(nn.Module):
             self.shift.copy_(mean)
             self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
 
+    @property
+    def standardised(self) -> bool:
+        """Whether mean and deviation were set, here or by whoever trained the weights."""
+        return bool(self.shift.any()) or bool((self.scale != 1).any())
+
     def forward(self, x: Tensor) -> Tensor:
         """Features (k, width) of rows (k, d)."""
         encoded: Tensor = self.layers((x - self.shift) / self.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from modest.encoders.towers import Tower, linear
 from modest.encoders.trainable import Backbone, build
 from modest.learning.inputs import Reader, ready_views
 from modest.representation.embedding import FORMAT, KIND, Representation
-from modest.representation.pretrain import ready_names
+from modest.representation.pretrain import parts, ready_names
 from modest.training import read_config
 
-__all__ = ["Assembly", "Projected", "assemble", "assembled", "described", "rebuilt"]
+__all__ = ["Assembly", "Projected", "as_given", "assemble", "assembled", "described", "rebuilt"]
 
 
 class Projected(nn.Module):
@@ -102,7 +102,13 @@ def assemble(
         return Assembly(nets, encoders.net.width, needs, readings, configs)
     modules: dict[str, nn.Module] = {}
     backbones: dict[str, Backbone | None] = {}
-    for name, spec in (dict.fromkeys(widths, "mlp") if encoders is None else encoders).items():
+    given = dict.fromkeys(widths, "mlp") if encoders is None else encoders
+    if not given:
+        raise ValueError("encoders is empty; name at least one modality, or leave it out for all ready views.")
+    over_views = ready_names(given)
+    for name, spec in given.items():
+        if name in over_views and name not in widths:
+            raise ValueError(f"X has no ready view {name!r} for an mlp; it has {', '.join(widths) or 'none'}.")
         backbones[name] = None if spec == "mlp" else _backbone(spec, widths.get(name), generator)
         modules[name] = _module(name, backbones[name], widths, hidden, width, generator)
     return _described(modules, backbones, width, widths)
@@ -151,6 +157,13 @@ def described(made: Assembly) -> list[dict[str, Any]]:
     return [{"name": m, "width": made.widths[m], "backbone": made.configs[m]} for m in made.modules]
 
 
+def as_given(told: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """``encoders`` that make the architecture of a saved classifier again, from scratch; None for plain towers."""
+    if all(about["backbone"] is None for about in told):
+        return None
+    return {about["name"]: about["backbone"] or "mlp" for about in told}
+
+
 def pretrained(encoders: Any) -> Any:
     """Read a folder of a Representation, if a folder is given; anything else is returned as it is."""
     if not isinstance(encoders, (str, PathLike)):
@@ -180,14 +193,10 @@ def _described(
 
 
 def _backbone(spec: Any, inputs: int | None, generator: torch.Generator) -> Backbone:
-    if isinstance(spec, Backbone):
-        return spec
-    if not isinstance(spec, (str, Mapping)):
-        raise TypeError(f"encoders holds {type(spec).__name__}; give 'mlp', a name, a mapping with a name, a Backbone.")
-    knobs = {"name": spec} if isinstance(spec, str) else dict(spec)
-    if knobs.get("name") == "mlp":
-        knobs = {"inputs": inputs, **knobs}
-    return build(**knobs, generator=generator)
+    if isinstance(spec, Backbone):  # a copy: training leaves what was handed in as it is
+        return replace(spec, net=copy.deepcopy(spec.net))
+    name, knobs = parts(spec)
+    return build(name, generator=generator, **({"inputs": inputs, **knobs} if name == "mlp" else knobs))
 
 
 def _module(
@@ -200,7 +209,6 @@ def _module(
 ) -> nn.Module:
     if backbone is not None:
         return Projected(backbone.net, linear(backbone.width, width, generator))
-    inputs = widths.get(name)
-    if inputs is None:
-        raise ValueError(f"X has no ready view {name!r} for a tower; it has {', '.join(widths) or 'none'}.")
+    inputs = widths[name]
+    assert inputs is not None, "a tower stands on a ready view"
     return Tower(inputs, width, generator, hidden)

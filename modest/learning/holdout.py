@@ -12,6 +12,7 @@ from modest.data.splits import carve
 from modest.encoders.table import Table
 from modest.encoders.towers import Tower
 from modest.encoders.towers import standardise as by_rows
+from modest.learning.assembly import Projected
 from modest.learning.inputs import encode_labels, is_pool, whole
 from modest.learning.towers import Towers
 from modest.training import Ready
@@ -33,7 +34,7 @@ class Labelled:
 
 
 def prepare(
-    X: Any, y: Any, validation: Any, groups: Any, seed: int, read: Callable[[Any], Table]
+    X: Any, y: Any, validation: Any, groups: Any, seed: int, read: Callable[..., Table]
 ) -> tuple[Labelled, Labelled, Any]:
     """Training rows, validation rows (maybe none), and the sorted classes; see MultimodalClassifier.run.
 
@@ -42,7 +43,7 @@ def prepare(
     own = isinstance(validation, tuple)
     if own and len(validation) != 2:
         raise ValueError(f"validation is a tuple of {len(validation)}; give the pair (X, y).")
-    found = read(X)
+    found = read(X, partial=False)
     rows, labels, held = training_rows(X, y, len(found))
     classes, codes = encode_labels(labels, len(rows))
     whole(found, rows)
@@ -61,9 +62,10 @@ def prepare(
 
 
 def standardise(towers: Towers, data: Labelled) -> None:
-    """Set mean and deviation of each tower's input from the present training rows."""
-    for m, (column, tower) in enumerate(zip(data.table.columns, towers.encoders)):
-        if isinstance(tower, Tower) and isinstance(column, Ready):
+    """Set mean and deviation of each tower's input from the present training rows; a pretrained one keeps its own."""
+    for m, (column, module) in enumerate(zip(data.table.columns, towers.encoders)):
+        tower = module.encoder if isinstance(module, Projected) else module
+        if isinstance(tower, Tower) and isinstance(column, Ready) and not tower.standardised:
             by_rows(tower, column.array, data.rows[data.table.present[data.rows, m]])
 
 

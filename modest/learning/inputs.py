@@ -98,13 +98,14 @@ class Reader:
     columns: Mapping[str, str]
     seed: int = 0
 
-    def read(self, X: Any) -> Table:
-        """Table of X; a modality that is not there at all counts as absent in every row.
+    def read(self, X: Any, partial: bool = True) -> Table:
+        """Table of X; with ``partial`` a modality that is not there at all counts as absent in every row.
 
         Raises
         ------
         ValueError
-            For a modality unknown in training, or another number of features.
+            For a modality unknown in training, another number of features, or, without ``partial``, a modality that X
+            does not have.
         """
         views = X if is_pool(X) else table(X)
         shapes = {} if is_pool(X) else views.shape
@@ -113,7 +114,7 @@ class Reader:
             if name not in known_here:
                 raise ValueError(f"X has modality {name!r}, unknown in training; known: {', '.join(known_here)}.")
         made = raw_table(
-            views, self.readings, encoders=self.views, columns=self.columns, seed=self.seed, partial=True
+            views, self.readings, encoders=self.views, columns=self.columns, seed=self.seed, partial=partial
         )
         for m, (name, width) in enumerate(self.widths.items()):
             found = made.columns[m].shape[0]

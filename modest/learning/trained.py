@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from modest.checks import row_numbers
 from modest.data.files import rows_hash
-from modest.encoders.table import sample
+from modest.encoders.table import Table, sample
 from modest.learning import METHODS, Recipe
 from modest.learning.assembly import Assembly, described, rebuilt
 from modest.learning.holdout import Labelled
@@ -25,7 +26,7 @@ from modest.neighbours.device import decide
 from modest.training import Batches, read_model, restore, write_model
 from modest.types import Bool, Float, Int
 
-__all__ = ["Outputs", "Trained", "fingerprint", "recipe_over"]
+__all__ = ["Outputs", "Trained", "fingerprint", "recipe_over", "rows_at_once"]
 
 _ROWS, _RAW_ROWS = 4096, 64
 
@@ -62,6 +63,11 @@ def fingerprint(made: Assembly, data: Labelled, check: Labelled, params: Mapping
     return told.hexdigest()
 
 
+def rows_at_once(table: Table) -> int:
+    """Rows of a pass without gradients: fewer where some are pictures or clips, which are large."""
+    return _RAW_ROWS if any(column.eager for column in table.columns) else _ROWS
+
+
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A ``recipe``, its ``classes`` (C,) in order, the encoders it was ``made`` of and the ``reader`` of its inputs."""
@@ -72,7 +78,7 @@ class Trained:
     reader: Reader
 
     def outputs(self, X: Any, rows: Int | None = None, device: str | None = None) -> Outputs:
-        """Predictions for X, or some rows of it (those of a Pool that have no modality give uniform probabilities).
+        """Predictions for X, or some rows of it; a warning tells of rows of which no raw medium could be read.
 
         Raises
         ------
@@ -80,17 +86,16 @@ class Trained:
             For an unknown modality, another width, a row without modality, NaN or inf in a present row.
         """
         found = self.reader.read(X)
-        chosen = np.arange(len(found)) if rows is None else np.asarray(rows, dtype=np.int64)
+        chosen = np.arange(len(found)) if rows is None else row_numbers(rows, len(found))
         whole(found, chosen)
-        raw = any(reading is not None for reading in self.made.readings.values())
-        size, where = (_RAW_ROWS if raw else _ROWS), decide(device)
+        size, where = rows_at_once(found), decide(device)
         batches = Batches(found.columns, found.present, chosen, size=size, shuffle=False, device=where, augment=False)
         fused, own, weights, present = forward(self.recipe, batches)
         own[~present.T] = np.nan
         silent = chosen[~present.any(axis=1)]
         if len(silent):
             warnings.warn(
-                f"{len(silent)} rows have no modality that could be read, the first is {found.ids[silent[0]]!r}; "
+                f"{len(silent)} rows have no modality that could be read, the first is {str(found.ids[silent[0]])!r}; "
                 "their probabilities say nothing.",
                 stacklevel=3,
             )

@@ -71,6 +71,22 @@ class Objective:
         """Clusters for a modality that ``rows`` rows have."""
         return max(1, rows // ROWS_PER_PROTOTYPE) if self.prototypes is None else self.prototypes
 
+    def check(self, rows: Mapping[str, int]) -> None:
+        """Refuse what the first clustering, epochs later, could not do.
+
+        Parameters
+        ----------
+        rows : modality -> training rows that have it
+
+        Raises
+        ------
+        ValueError
+            If a modality has fewer than two rows a prototype.
+        """
+        for name, count in rows.items():
+            if self.prototypes and 2 * self.prototypes > count:
+                raise ValueError(f"prototypes={self.prototypes} for {count} rows of {name}; give at most half of them.")
+
 
 class Pretraining:
     """Stage 1 as the one loop's task.
@@ -95,11 +111,14 @@ class Pretraining:
         self._width = net.width
         self._still, self._seed, self._world = still, seed, world
         self.clusters: dict[int, Prototypes] = {}
-        n = len(still.present)
-        self._assignment = torch.full((len(names), n), -1, dtype=torch.int64)
+        k = len(still.rows)
+        # place of a row of the table among the k training rows, -1 = none of them
+        self._place = torch.full((len(still.present),), -1, dtype=torch.int64)
+        self._place[torch.from_numpy(still.rows)] = torch.arange(k)
+        self._assignment = torch.full((len(names), k), -1, dtype=torch.int64)
         # features of the past epoch, for cluster_on="epoch"
         keeps = objective.cluster_on == "epoch" and objective.prototypes != 0
-        self._bank = torch.full((len(names), n if keeps else 0, self._width), torch.nan)
+        self._bank = torch.full((len(names), k if keeps else 0, self._width), torch.nan)
 
     def modules(self) -> Mapping[str, nn.Module]:
         """One group: everything."""
@@ -109,21 +128,22 @@ class Pretraining:
         """One turn, unless the batch holds no pair and no prototype."""
         if batch.index == 0 and batch.epoch >= (self.objective.warmup or 0) and self.objective.prototypes != 0:
             self._recluster()
-        rows = self._world.gather(self._rows(batch))
+        rows = self._world.gather(self._places(batch))
         present = self._world.gather(batch.present)
         r = [self._world.gather(self.net(batch, m)) for m in range(len(self.names))]
         if len(self._bank[0]):
             for m, features in enumerate(r):
                 there = present[:, m]
                 self._bank[m, rows[there].cpu()] = features[there].detach().cpu()
-        cross = cross_modal(r, present, self.objective.temperature)
-        uni = self._unimodal(r, present, rows)
+        with exact(batch.present.device):
+            cross = cross_modal(r, present, self.objective.temperature)
+            uni = self._unimodal(r, present, rows)
         parts = [part for part in (cross, uni) if part is not None]
         if parts:
             yield "all", torch.stack(parts).mean()
 
     def _unimodal(self, r: Sequence[Tensor], present: Tensor, rows: Tensor) -> Tensor | None:
-        """Mean over modalities of the prototypical loss; None before the first clustering."""
+        """Mean over modalities of the prototypical loss; ``rows`` by place. None before the first clustering."""
         losses, o = [], self.objective
         for m, found in self.clusters.items():
             own = self._assignment[m][rows.cpu()].to(rows.device)
@@ -152,29 +172,29 @@ class Pretraining:
             count = self.objective.count(len(there))
             if self.objective.prototypes is None and len(there) < 2:
                 continue  # nobody to cluster: the modality goes without
-            found = cluster(features[m, there].to(device), count, self._seed, self.objective.temperature)
+            with exact(device):
+                found = cluster(features[m, there].to(device), count, self._seed, self.objective.temperature)
             shared = [self._world.share(x) for x in (found.centroids, found.assignment, found.concentration)]
             self.clusters[m] = Prototypes(*shared)
             self._assignment[m] = -1
             self._assignment[m, there] = shared[1].cpu()
 
     def _pass(self) -> Tensor:
-        """(M, n, width) features of all training rows in evaluation mode, NaN where absent or no training row."""
-        was, out = self.net.training, torch.full((len(self.names), len(self._still.present), self._width), torch.nan)
+        """(M, k, width) features of the training rows in evaluation mode, NaN where absent."""
+        was, out = self.net.training, torch.full((len(self.names), len(self._still.rows), self._width), torch.nan)
         self.net.eval()
         with torch.no_grad():
             for batch in self._still.epoch():
-                rows, present = self._world.gather(self._rows(batch)).cpu(), self._world.gather(batch.present).cpu()
+                rows, present = self._world.gather(self._places(batch)).cpu(), self._world.gather(batch.present).cpu()
                 for m in range(len(self.names)):
                     features = self._world.gather(self.net(batch, m)).cpu()
                     out[m, rows[present[:, m]]] = features[present[:, m]].float()
         self.net.train(was)
         return out
 
-    @staticmethod
-    def _rows(batch: Batch) -> Tensor:
+    def _places(self, batch: Batch) -> Tensor:
         assert batch.rows is not None, "batches of the loop carry their rows"
-        return batch.rows
+        return self._place[batch.rows.cpu()].to(batch.rows.device)
 
     def before_step(self, group: str) -> None:
         """Leave the gradients alone."""
@@ -189,4 +209,11 @@ class Pretraining:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a checkpoint."""
+        if state["bank"].shape != self._bank.shape:
+            raise ValueError("the checkpoint holds features of other rows; remove it to train from the start.")
         self._bank = state["bank"]
+
+
+def exact(device: torch.device) -> torch.autocast:
+    """Full precision within autocast: cosines divided by a small temperature, and distances, lose too much in bf16."""
+    return torch.autocast(device.type, enabled=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from modest.checks import as_views
+from modest.checks import as_views, row_numbers
 from modest.data.files import rows_hash
 from modest.data.pool import Pool
+from modest.encoders.decoded import Decoded
 from modest.encoders.table import Table, sample, table
 from modest.encoders.towers import Tower, standardise
 from modest.encoders.trainable import Backbone, build
@@ -70,7 +72,7 @@ def pretrain(
     Raises
     ------
     ValueError
-        For fewer than two modalities, an unknown encoder or knob, or too few rows.
+        For fewer than two modalities, an unknown encoder or knob, too few rows, or media none of which can be read.
 
     Examples
     --------
@@ -92,10 +94,11 @@ def pretrain(
     columns, views = where_from.get("columns"), where_from.get("encoders")
     whole = table(data, readings, encoders=views, columns=columns, seed=seed, memory=memory)
     taken = _rows(data, whole, rows)
+    objective.check({name: int(k) for name, k in zip(whole.names, whole.present[taken].sum(axis=0))})
     net = Embedding(list(backbones.values()), width, generator)
     for m, backbone in enumerate(backbones.values()):
         column = whole.columns[m]
-        if isinstance(backbone.net, Tower) and isinstance(column, Ready):
+        if isinstance(backbone.net, Tower) and isinstance(column, Ready) and not backbone.net.standardised:
             standardise(backbone.net, column.array, taken[whole.present[taken, m]])
     size = min(batch_size, len(taken))
     plan = _plan(plan, list(backbones), seed)
@@ -111,8 +114,11 @@ def pretrain(
     history: list[dict[str, Any]] = []
 
     def records() -> Iterator[Record]:
+        _refuse_unreadable(whole, taken)
         for record in fit([task], batches, plan, None, progress, kept, world):
             if "losses" in record.values:
+                if not record.values["losses"]:
+                    raise ValueError("no batch has a row of which two modalities can be read; add rows that have two.")
                 history.append({"epoch": record.epoch, **record.values["losses"]})
             yield record
 
@@ -147,20 +153,29 @@ def ready_names(given: Mapping[str, Spec] | Sequence[str]) -> list[str]:
     return [
         name
         for name, spec in given.items()
-        if (spec.reading is None if isinstance(spec, Backbone) else _parts(spec)[0] == "mlp")
+        if (spec.reading is None if isinstance(spec, Backbone) else parts(spec)[0] == "mlp")
     ]
 
 
-def _parts(spec: Backbone | str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    if isinstance(spec, Mapping):
-        return str(spec["name"]), {key: value for key, value in spec.items() if key != "name"}
-    return str(spec), {}
+def parts(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and knobs of an encoder.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a name nor a mapping with one.
+    """
+    if isinstance(spec, str):
+        return spec, {}
+    if not isinstance(spec, Mapping) or "name" not in spec:
+        raise ValueError(f"encoders holds {spec!r}; give 'mlp', a name, {{'name': ..., knobs}} or a Backbone.")
+    return str(spec["name"]), {key: value for key, value in spec.items() if key != "name"}
 
 
 def _build(spec: Spec, inputs: int | None, generator: torch.Generator) -> Backbone:
-    if isinstance(spec, Backbone):
-        return spec
-    name, knobs = _parts(spec)
+    if isinstance(spec, Backbone):  # a copy: training leaves what was handed in as it is
+        return replace(spec, net=copy.deepcopy(spec.net))
+    name, knobs = parts(spec)
     if name == "mlp":
         knobs = {"inputs": inputs, "hidden": (HIDDEN,), **knobs}
         if knobs["inputs"] is None:
@@ -171,13 +186,26 @@ def _build(spec: Spec, inputs: int | None, generator: torch.Generator) -> Backbo
 def _rows(data: Any, whole: Table, rows: Int | None) -> Int:
     """Rows to train on: those asked for, or split train of a pool; without those that have no modality."""
     if rows is not None:
-        taken = np.asarray(rows, dtype=np.int64)
+        taken = row_numbers(rows, len(whole))
     else:
         taken = np.flatnonzero(data.split == "train") if isinstance(data, Pool) else np.arange(len(whole))
     taken = taken[whole.present[taken].any(axis=1)]
     if len(taken) < 4:
         raise ValueError(f"there are {len(taken)} rows to train on; pretraining needs at least 4, and wants thousands.")
+    if not (whole.present[taken].sum(axis=1) > 1).any():
+        raise ValueError("no row to train on has two modalities, so there is nothing to align; add rows that have two.")
     return taken
+
+
+def _refuse_unreadable(whole: Table, rows: Int) -> None:
+    """Stop before training when nothing of a raw modality can be read; the first value that can be is enough."""
+    for m, (name, column) in enumerate(zip(whole.names, whole.columns)):
+        there = rows[whole.present[rows, m]]
+        if not isinstance(column, Decoded) or not len(there):
+            continue
+        if not any(bool(column.block(row, None)[1][0]) for row in there[:, None]):
+            told = column.unreadable[int(there[0])].rstrip(".")
+            raise ValueError(f"no value of {name} can be read (the first: {told}); name another column for it.")
 
 
 def _plan(plan: Plan, names: list[str], seed: int) -> Plan:

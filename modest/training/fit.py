@@ -96,9 +96,7 @@ def fit(
             restore(task.net, at.kept)
 
 
-def _validated(
-    record: Record, task: Task, validate: Callable[[Task], Validation] | None, at: Progress
-) -> Record:
+def _validated(record: Record, task: Task, validate: Callable[[Task], Validation] | None, at: Progress) -> Record:
     """The epoch's Record with what validation says; the best net so far is kept in ``at``."""
     if validate is None:
         return Record(record.stage, record.epoch, record.step, {**record.values, "best": True})

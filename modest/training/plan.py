@@ -64,6 +64,8 @@ class Plan:
             raise ValueError(f"betas={self.betas} are not both in [0, 1); the usual pair is (0.9, 0.999).")
         if not 0 <= self.warmup < self.epochs:
             raise ValueError(f"warmup={self.warmup} epochs must lie in [0, epochs={self.epochs}); shorten it.")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} is negative; give 0 or more.")
         if self.accumulate < 1:
             raise ValueError(f"accumulate={self.accumulate} is not positive; 1 steps after every batch.")
 

@@ -30,6 +30,7 @@ class Run(Generic[T]):
     ) -> None:
         self._records = records
         self._result = result
+        self._failed: Exception | None = None
         self.about: dict[str, Any] = dict(about or {})
 
     def __iter__(self) -> Iterator[Record]:
@@ -38,11 +39,25 @@ class Run(Generic[T]):
 
     def __next__(self) -> Record:
         """Train up to the next Record."""
-        return next(self._records)
+        try:
+            return next(self._records)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self._failed = error
+            raise
 
     @property
     def result(self) -> T:
-        """What was trained; trains to the end first if need be."""
-        for _ in self._records:
+        """What was trained; trains to the end first if need be.
+
+        Raises
+        ------
+        RuntimeError
+            If the training failed before.
+        """
+        if self._failed is not None:
+            raise RuntimeError(f"the training failed ({self._failed}), so it has no result.") from self._failed
+        for _ in self:
             pass
         return self._result()
