@@ -56,7 +56,7 @@ def command(
     settings: dict[str, Any] = of_preset(preset) if preset else {}
     named = {"image": image, "text": text, "audio": audio, "video": video}
     asked = {m: told for m, told in named.items() if told} | pairs(view, "--view", "NAME=ENCODER")
-    encoders, views = _encoders(asked, settings.pop("encoders", None))
+    encoders, views = _encoders(opened, asked, settings.pop("encoders", None))
     numbers = {"epochs": epochs, "warmup": warmup, "lr": lr, "accumulate": accumulate, "autocast": autocast}
     rates = {m: number("--rate", m, told) for m, told in pairs(rate, "--rate", "MODALITY=RATE").items()}
     settings |= _numbers(settings, numbers, rates, {"prototypes": prototypes, "cluster_on": cluster_on})
@@ -82,12 +82,17 @@ def command(
     output.finish(payload, json, told, f"modest select {pool} --budget 0.01 --method mmcsal")
 
 
-def _encoders(asked: dict[str, str], given: Any) -> tuple[dict[str, Any] | None, dict[str, str]]:
+def _encoders(pool: Pool, asked: dict[str, str], given: Any) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """Encoders by modality, those asked for in place of the preset's, and the ready views they name."""
     from modest.encoders.spec import spec
 
     found = {modality: spec(told) for modality, told in asked.items()}
     encoders = {**(given or {}), **{modality: told for modality, (told, _) in found.items()}}
+    if not encoders and not pool.names:
+        raise ValueError(
+            f"{pool.path} has no ready views yet; name encoders of its raw media (--image resnet18 --text bert), or "
+            f"make views with: {pool.embed_command()}"
+        )
     return encoders or None, {modality: view for modality, (_, view) in found.items() if view is not None}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import modest
 from modest.encoders import embed
@@ -43,6 +44,10 @@ def test_killed_at_many_steps_and_run_again(tmp_path, how):
 
 
 PLAN = Plan(epochs=2, lr=1e-3, warmup=1)
+RAW = {
+    "image": {"name": "resnet18", "width": 0.1, "depth": (1, 1, 1, 1), "size": 8},
+    "text": {"name": "bert", "layers": 1, "hidden": 8, "heads": 2, "vocab": 64, "positions": 8, "length": 6},
+}
 
 
 def sensors(folder, n=24, **more):
@@ -175,6 +180,25 @@ def test_a_grown_pool_gets_the_views_of_its_new_rows(tmp_path):
     more = modest.ingest({**new, "id": ["u", "v", "w"], "split": ["train"] * 3}, pool.path, append=True)
     with pytest.raises(ValueError, match="other settings or data"):
         train(more)
+
+
+def test_items_none_of_which_has_two_modalities_are_nothing_to_train_on(tmp_path):
+    a, b = np.eye(12, 4, dtype=np.float32) + 1, np.eye(12, 3, dtype=np.float32) + 1
+    a[::2], b[1::2] = np.nan, np.nan
+    pool = modest.ingest({"a": a, "b": b}, tmp_path / "pool")
+    before = content(pool.path)
+    with pytest.raises(ValueError, match="no row to train on has two modalities, so there is nothing to align"):
+        represent(pool, plan=PLAN, batch_size=4)
+    assert content(pool.path) == before
+    for k in range(4):
+        (tmp_path / f"{k}.png").write_text("no picture")
+    picture = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    picture.save(tmp_path / "good.png")
+    image = [str(tmp_path / f"{name}.png") for name in (0, 1, 2, 3, "good")]
+    torn = modest.ingest({"image": image, "text": ["a", "b", "c", "d", None]}, tmp_path / "torn")
+    for _ in range(2):  # the second time the run is taken up
+        with pytest.raises(ValueError, match="no batch has a row of which two modalities can be read"):
+            represent(torn, RAW, plan=PLAN, batch_size=4)
 
 
 def test_a_preset_is_the_arguments_it_stands_for():
