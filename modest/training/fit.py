@@ -121,6 +121,7 @@ def _epoch(
         for record in _turns(task, chunk, plan, optimizer, at, world):
             losses.setdefault(record.values["turn"], []).append(record.values["loss"])
             yield record
+    world.average_buffers(task.net)
     task.net.eval()
     means = {turn: sum(of) / len(of) for turn, of in losses.items()}
     return Record(task.name, epoch, at.step, {"losses": means})

@@ -1,8 +1,9 @@
-"""Several processes as one: who we are, rows gathered with their gradient, gradients averaged.
+"""Several processes as one: who we are, rows gathered with their gradient, gradients and running means averaged.
 
 With R processes every one computes the loss of the whole batch from rows gathered of all. The backward pass of the
 gather sums the R equal losses' gradients, so a process's share of a parameter's gradient is R times its part, and the
-mean over processes is the gradient that one process would have had with the whole batch.
+mean over processes is the gradient that one process would have had with the whole batch. Batch norms are the exception:
+each takes its mean and variance over the rows of its own process.
 
 ``torchrun --nproc-per-node R -m modest.cli ...`` starts them; Accelerate reads what it set and joins them.
 """
@@ -85,6 +86,18 @@ class World:
                 p.grad = torch.zeros_like(p)
             dist.all_reduce(p.grad)
             p.grad /= self.size
+
+    def average_buffers(self, net: nn.Module) -> None:
+        """Mean over processes of what a net notes while it trains, the running means and variances of batch norms.
+
+        Each process sees its own rows only, and all are to be the same net when it is evaluated and kept.
+        """
+        if self.size == 1:
+            return
+        for buffer in net.buffers():
+            if buffer.is_floating_point():
+                dist.all_reduce(buffer)
+                buffer /= self.size
 
     def wait(self) -> None:
         """Wait until all processes are here."""

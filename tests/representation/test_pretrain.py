@@ -163,6 +163,110 @@ def test_objective_refuses(bad):
         Objective(**bad)
 
 
+def test_too_many_prototypes_are_refused_before_anything_is_trained():
+    with pytest.raises(ValueError, match="prototypes=60 for 96 rows of a"):
+        run(objective=Objective(60))  # the plan warms up for two epochs first
+    data = views(names=("a", "b", "c"))
+    data = Views(data.arrays, np.stack([np.ones(96, bool), np.ones(96, bool), np.arange(96) < 9], axis=1))
+    with pytest.raises(ValueError, match="prototypes=6 for 9 rows of c; give at most half"):
+        run(data, Objective(6))
+    assert len(losses(run(data, Objective(4)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "told"),
+    [
+        (np.arange(96) < 40, TypeError, "rows is bool"),
+        ([0, 1, 2, 3, 96], ValueError, "rows holds 96, and the table has the rows 0 to 95"),
+        ([0, 1, 2, -1], ValueError, "rows holds -1"),
+    ],
+)
+def test_rows_are_numbers_of_rows(rows, error, told):
+    with pytest.raises(error, match=told):
+        run(rows=rows)
+
+
+def test_features_are_held_of_training_rows_only(tmp_path):
+    from safetensors import safe_open
+
+    rows = np.arange(95, 31, -1)  # in an order of their own, the table's first rows left out
+    about = {"objective": Objective(6, cluster_on="epoch"), "rows": rows}
+    whole = run(**about)
+    told, out = losses(whole), whole.result.encode(views())
+    for record in run(**about, checkpoint=tmp_path / "run"):
+        if "losses" in record.values and record.epoch == 2:
+            break
+    with safe_open(tmp_path / "run", "pt") as file:
+        bank = file.get_tensor("task/0/bank")
+    assert bank.shape == (2, 64, 8)
+    assert not bank.isnan().any()
+    again = run(**about, checkpoint=tmp_path / "run")
+    assert losses(again) == told
+    assert all(np.array_equal(out.arrays[m], again.result.encode(views()).arrays[m]) for m in out.names)
+
+
+@pytest.mark.parametrize("cluster_on", ["eval", "epoch"])
+def test_rows_are_drawn_to_their_own_prototypes(monkeypatch, cluster_on):
+    """With absences and some of the rows: what the loss is given for a row is the cluster its own features went to."""
+    from modest.representation import objective
+
+    data, rows, made, seen = views(missing=0.3), np.random.default_rng(3).permutation(96)[:70], [], []
+    plain_cluster, plain_loss = objective.cluster, objective.prototype_loss
+
+    def cluster(features, *more):
+        made.append(features)
+        return plain_cluster(features, *more)
+
+    def prototype_loss(r, centroids, assignment, *more):
+        seen.append((r.detach(), centroids, assignment))
+        return plain_loss(r, centroids, assignment, *more)
+
+    monkeypatch.setattr(objective, "cluster", cluster)
+    monkeypatch.setattr(objective, "prototype_loss", prototype_loss)
+    plan = Plan(epochs=2, lr=1e-12, warmup=0)  # nothing moves, so features in training are those that were clustered
+    losses(run(data, Objective(6, cluster_on=cluster_on), plan, rows=rows))
+    counts = [int(data.present[rows, m].sum()) for m in range(2)]
+    assert [len(features) for features in made[:2]] == counts
+    assert len(seen) == 2 * 2 * 2
+    for r, centroids, assignment in seen:
+        nearest = torch.cdist(r, centroids).argmin(dim=1)
+        assert torch.equal(nearest, assignment)
+
+
+def test_clusters_and_losses_are_computed_in_full_precision_under_autocast(monkeypatch):
+    from modest.representation import Embedding, objective
+
+    told = {}
+
+    def watch(place, name, key):
+        plain = getattr(place, name)
+
+        def watched(*arguments, **more):
+            told.setdefault(key, set()).add(torch.is_autocast_enabled("cpu"))
+            return plain(*arguments, **more)
+
+        monkeypatch.setattr(place, name, watched)
+
+    for name in ("cluster", "cross_modal", "prototype_loss"):
+        watch(objective, name, name)
+    watch(Embedding, "forward", "encoders")
+    losses(run(plan=Plan(epochs=1, autocast=True)))
+    assert told == {"cluster": {False}, "cross_modal": {False}, "prototype_loss": {False}, "encoders": {True}}
+
+
+def test_backbones_handed_in_stay_as_they_are_and_keep_their_scale():
+    data = views()
+    first = run(data).result
+    before = {m: {k: v.clone() for k, v in b.net.state_dict().items()} for m, b in first.backbones.items()}
+    other = Views({m: 5 + 2 * x for m, x in data.arrays.items()})
+    again = run(other, encoders=first.backbones).result
+    for m, backbone in first.backbones.items():
+        now = again.backbones[m].net.state_dict()
+        assert all(torch.equal(before[m][k], v) for k, v in backbone.net.state_dict().items())
+        assert not torch.equal(now["layers.0.weight"], before[m]["layers.0.weight"])
+        assert torch.equal(now["shift"], before[m]["shift"])
+
+
 WORKER = """
 import sys, json, torch
 from modest.training import world

@@ -209,6 +209,20 @@ def test_run_iterates_or_finishes():
     assert list(run) == []
 
 
+def test_a_run_that_failed_has_no_result():
+    def records():
+        yield Record("toy", 0, 0)
+        raise ValueError("the loss became nan.")
+
+    for ask in (lambda run: list(run), lambda run: run.result):
+        run = Run(records(), lambda: "half trained")
+        with pytest.raises(ValueError, match="became nan"):
+            ask(run)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="became nan"):
+                _ = run.result
+
+
 def test_model_files(tmp_path):
     net = nn.Linear(3, 2)
     write_model(tmp_path / "m", net, {"kind": "toy", "format": 1, "name": "ü"})

@@ -1,6 +1,7 @@
 """The loop beyond its plain form: warm-up, rates, accumulation, bf16, dropout, cut runs taken up, reading ahead."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -235,12 +236,12 @@ def test_reading_ahead_gives_the_same_and_hands_over_errors():
     assert [b.x[0].tolist() for b in slow.epoch(1)] == [b.x[0].tolist() for b in plain.epoch(1)]
     with pytest.raises(OSError, match="the disk is gone"):
         list(Batches((Slow(fail=13),), np.ones((20, 1), bool), np.arange(20), size=3).epoch())
+    before = threading.active_count()
     left = slow.epoch()
     next(left)
+    assert threading.active_count() == before + 1
     left.close()  # a reader that stops early leaves no thread behind
-    import threading
-
-    assert threading.active_count() < 20
+    assert threading.active_count() == before
 
 
 def test_parts_of_processes_are_the_batches_of_one():
@@ -253,7 +254,8 @@ def test_parts_of_processes_are_the_batches_of_one():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"warmup": 100}, {"betas": (0.9, 1.0)}, {"accumulate": 0}, {"rates": {"a": -1.0}}, {"warmup": -1}]
+    "bad",
+    [{"warmup": 100}, {"betas": (0.9, 1.0)}, {"accumulate": 0}, {"rates": {"a": -1.0}}, {"warmup": -1}, {"seed": -1}],
 )
 def test_plan_refuses_more(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
