@@ -1,7 +1,7 @@
 """BMMAL: BADGE with each modality's gradient weighed by its share in the prediction, so that none is left unasked.
 
-Reference: Shen et al., ACM MM 2023 ("Towards balanced active learning for multimodal classification"), read in the authors'
-code; Shapley values: Shapley 1953.
+Reference: Shen et al., ACM MM 2023 ("Towards balanced active learning for multimodal classification"), read in the
+authors' code; Shapley values: Shapley 1953.
 
     symbol     variable          shape         meaning
     p_S        coalition_proba   (2^M, n, C)   probabilities with the features of the coalition S alone

@@ -1,4 +1,7 @@
-"""The examination every strategy that needs no labels sits: what all of them promise, one question at a time."""
+"""The examination every strategy sits: what all of them promise, one question at a time.
+
+Warm strategies are handed the arrays of a classifier with fixed random weights (``warm.py``).
+"""
 
 import numpy as np
 import pytest
@@ -6,21 +9,26 @@ import torch
 
 import modest
 from modest import Views
+from modest.checks import as_views
 from modest.selection import METHODS
 
+from . import warm
 from .conftest import clusters
 
 COLD = [name for name, method in METHODS.items() if not method.needs]
-NESTED = ["random", "kcenter", "maxherding", "probcover", "uherding"]
-SEEDLESS = ["maxherding", "uherding"]  # nothing is drawn from a small pool
-UNORDERED = ["random", "typiclust"]  # the order is not by score
+NESTED = ["random", "kcenter", "maxherding", "probcover", "uherding", "entropy", "margin", "badge", "bmmal"]
+SEEDLESS = ["maxherding", "uherding", "entropy", "margin"]  # nothing is drawn from a small pool
+UNORDERED = ["random", "typiclust", "badge", "bmmal"]  # the order is not by score
 KNOBS = {"activeft": {"steps": 20}, "mmcsal": {"steps": 20}, "kmeans": {"rounds": 10, "restarts": 2}}
 
-every = pytest.mark.parametrize("method", COLD)
+every = pytest.mark.parametrize("method", METHODS)
 
 
 def choose(method, views, budget=9, **arguments):
-    return modest.select(views, budget, method, **{**KNOBS.get(method, {}), **arguments})
+    if method in warm.LABELLED and "taken" not in arguments:
+        arguments["taken"] = warm.some_taken(as_views(views))
+    given = warm.arrays(method, views, arguments.get("taken")) if method in warm.WARM else {}
+    return modest.select(views, budget, method, **{**KNOBS.get(method, {}), **given, **arguments})
 
 
 def same(a, b):
@@ -108,6 +116,10 @@ def test_default_ids_are_zero_padded_row_numbers(method, pool):
 @every
 @pytest.mark.parametrize(("budget", "count"), [(1, 1), (2, 2), (np.int64(31), 31), (0.1, 12), (1e-9, 1), (1.0, 120)])
 def test_the_budget_is_met_exactly(method, pool, budget, count):
+    if method in warm.LABELLED and count == 120:
+        with pytest.raises(ValueError, match="only 110 rows are free"):
+            choose(method, pool, budget)
+        return
     choice = choose(method, pool, budget)
     assert len(choice) == len(set(choice.rows.tolist())) == count
 
@@ -198,5 +210,5 @@ def test_every_method_tells_cost_and_paper():
     for name, method in METHODS.items():
         assert method.cost
         assert method.paper
-        assert method.cold == (name in COLD)
+        assert method.cold == (name in COLD) == (name not in warm.WARM)
         assert len(method.function.__module__.split(".")[-1]) >= 3

@@ -7,10 +7,10 @@ import modest
 from modest import Views
 from modest.selection import METHODS
 
-from .test_examination import COLD, choose
+from .test_examination import choose
 
-every = pytest.mark.parametrize("method", COLD)
-reading = pytest.mark.parametrize("method", [name for name in COLD if name != "random"])
+every = pytest.mark.parametrize("method", METHODS)
+reading = pytest.mark.parametrize("method", [name for name in METHODS if name != "random"])
 
 
 @every
