@@ -77,7 +77,7 @@ def typiclust(
     --------
     >>> views = Views({"x": np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [-1.0, 0.0], [-1.0, 0.1], [-1.0, 0.15]])})
     >>> typiclust(views, 2, clusters=[0, 0, 0, 1, 1, 1]).rows.tolist()
-    [0, 4]
+    [1, 4]
     """
     known(distance, ("squared", "plain"), "distance")
     for name, value in (("max_clusters", max_clusters), ("neighbours", neighbours), ("members", members)):

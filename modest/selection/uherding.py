@@ -105,7 +105,7 @@ def uherding(
     >>> uherding(views, 1).rows.tolist()
     [3]
     >>> uherding(views, 1, proba=np.array([unsure, unsure, sure, sure, sure])).rows.tolist()
-    [0]
+    [1]
     """
     known(uncertainty, UNCERTAINTIES, "uncertainty")
     if temperature is not None and not 0.0 < temperature < np.inf:

@@ -140,8 +140,8 @@ def test_one_cluster_alone_has_no_edge():
 
 
 def test_distances_to_others_and_between_the_closest():
-    x = clusters(50, 5, 9)
-    rows, members, label = Rows(Views({"x": x}), memory="1MB"), np.arange(0, 50, 2), np.arange(25) % 3
+    x = clusters(400, 5, 9)
+    rows, members, label = Rows(Views({"x": x}), memory="1MB"), np.arange(0, 400, 2), np.arange(200) % 3
     d = distances(x)[np.ix_(members, members)]
     others = np.where(label[:, None] == label, np.inf, d).min(axis=1)
     np.testing.assert_allclose(other_distance(rows, members, label), others, atol=1e-5)
@@ -150,7 +150,7 @@ def test_distances_to_others_and_between_the_closest():
     bound = float(np.sort(d[d < np.inf])[4])
     assert closest_pair(rows, members, bound - 1e-6) == pytest.approx(bound, abs=1e-6)
     assert closest_pair(rows, members[:1]) == np.inf
-    assert (other_distance(rows, members, np.zeros(25, dtype=np.int64)) == np.inf).all()
+    assert (other_distance(rows, members, np.zeros(200, dtype=np.int64)) == np.inf).all()
 
 
 def test_samples_are_told(ref):

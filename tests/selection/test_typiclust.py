@@ -102,6 +102,17 @@ def test_lists_are_made_anew_without_a_trace(squared, spare):
     assert scores[-1] == 0.0
 
 
+@pytest.mark.parametrize("spare", [2, 5, 64])
+def test_fewer_neighbours_are_looked_at_as_members_go(spare):
+    x = clusters(60, 5, 6)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    d2 = np.square(unit[:, None] - unit[None]).sum(axis=2).astype(np.float64)
+    picks, scores = most_typical(Rows(Views({"x": x})), np.arange(60), 12, neighbours=40, spare=spare)
+    expected = loop(d2, np.arange(60), 12, 40, True)
+    np.testing.assert_array_equal(picks, expected[0])
+    np.testing.assert_allclose(scores, expected[1], rtol=1e-5)
+
+
 def islands(sizes, d=7, spread=0.05):
     rng = np.random.default_rng(0)
     island = np.repeat(np.arange(len(sizes)), sizes)
@@ -117,8 +128,22 @@ def test_used_up_clusters_are_passed_over_and_small_ones_come_last():
     taken = np.isin(np.arange(20), [0, 1, 10])  # two rows of island 0, one of island 2
     served = island[modest.select(x, 6, "typiclust", taken=taken, clusters=island).rows].tolist()
     assert served == [2, 0] * 3
+    rest = modest.select(x, 17, "typiclust", taken=taken, clusters=island)
+    assert sorted(rest.rows.tolist()) == np.flatnonzero(~taken).tolist()
+    assert island[rest.rows].tolist() == [2, 0] * 5 + [3, 1] * 3 + [3]
     everything = modest.select(x, 3, "typiclust", clusters=island, min_size=50)
     assert island[everything.rows].tolist() == [0, 2, 3]
+
+
+def test_a_clustering_follows_the_rows_it_was_given_for():
+    x, island = islands([7, 3, 6, 4])
+    ids = np.array([f"{i:02d}" for i in np.random.default_rng(1).permutation(20)])
+    views = Views({"x": x}, ids=ids)
+    order = np.random.default_rng(2).permutation(20)
+    choice = modest.select(views, 9, "typiclust", clusters=island)
+    assert island[choice.rows].tolist()[:2] == [0, 2]
+    shuffled = modest.select(views[order], 9, "typiclust", clusters=island[order])
+    np.testing.assert_array_equal(choice.ids, shuffled.ids)
 
 
 def test_clusters_are_as_many_as_labels_and_budget_up_to_a_cap():
@@ -129,6 +154,7 @@ def test_clusters_are_as_many_as_labels_and_budget_up_to_a_cap():
     taken = np.isin(np.arange(100), [0, 20])
     rest = modest.select(x, 3, "typiclust", taken=taken)
     assert sorted(island[rest.rows].tolist()) == [2, 3, 4]
+    assert rest.trace["clusters"] == 5
     capped = modest.select(x, 12, "typiclust", max_clusters=5)
     assert (capped.trace["clusters"], capped.trace["turns"]) == (5, 3)
     np.testing.assert_array_equal(np.sort(island[capped.rows[:10]]), np.repeat(np.arange(5), 2))
@@ -142,6 +168,7 @@ def test_large_clusters_are_sampled_and_told():
     assert choice.trace["sampled_clusters"] == 1
     assert modest.select(x, 4, "typiclust", clusters=island, members=30).trace["sampled_clusters"] == 1  # 20 x 2 rows
     assert modest.select(x, 2, "typiclust", clusters=island).trace["sampled_clusters"] == 0
+    assert modest.select(x, 8, "typiclust", clusters=island, members=30).trace["sampled_clusters"] == 0  # 20 x 4
     seeds = {modest.select(x, 1, "typiclust", clusters=island, members=5, seed=s).rows[0] for s in range(5)}
     assert len(seeds) > 1
 

@@ -80,6 +80,9 @@ def test_even_uncertainty_is_maxherding_at_the_same_reach(pool):
     sure = modest.select(pool, 12, "uherding", proba=np.eye(4)[np.arange(120) % 4])
     assert sure.trace["even"] is True
     np.testing.assert_array_equal(sure.rows, plain.rows)
+    taken = np.arange(120) < 2  # what is labelled has no weight, however unsure
+    proba = np.where(taken[:, None], [[0.5, 0.5]], [[1.0, 0.0]])
+    assert modest.select(pool, 12, "uherding", proba=proba, taken=taken).trace["even"] is True
 
 
 def test_probabilities_follow_the_ids(pool):
@@ -136,11 +139,11 @@ def test_the_temperature_undoes_overconfidence():
 
 
 def test_the_reach_is_the_smallest_distance_between_labelled_rows_that_are_no_copies():
-    angle = np.array([0.0, 0.0, 0.3, 1.2, 2.0, 2.9])
+    angle = np.array([0.0, 0.0005, 0.3, 1.2, 2.0, 2.9])
     x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     proba = np.full((6, 2), 0.5)
     labels = np.array([0, 0, 1, -1, -1, -1])
-    chord = 2 * np.sin(0.15)
+    chord = 2 * np.sin(0.29950 / 2)
     assert modest.select(x, 1, "uherding", proba=proba, labels=labels).trace["bandwidth"] == pytest.approx(chord)
     alone = np.array([0, -1, -1, -1, -1, -1])
     assert modest.select(x, 1, "uherding", proba=proba, labels=alone).trace["bandwidth"] == 1.0
