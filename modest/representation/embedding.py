@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from modest.checks import row_numbers
 from modest.data.features import Feature
 from modest.encoders.table import Table, table
 from modest.encoders.towers import linear
@@ -99,9 +100,14 @@ class Representation:
         Returns
         -------
         Views of (k, width) float32 unit rows per modality; absent and unreadable rows are NaN and not present.
+
+        Raises
+        ------
+        ValueError
+            If features are not finite, or a row is not in the table; TypeError if ``rows`` is a mask.
         """
         whole = self.table(data, memory)
-        chosen = np.arange(len(whole)) if rows is None else np.asarray(rows)
+        chosen = np.arange(len(whole)) if rows is None else row_numbers(rows, len(whole))
         parts = [list(self._blocks(whole, m, chosen, decide(device))) for m in range(len(self.names))]
         arrays = {name: np.concatenate(part) for name, part in zip(self.names, parts)}
         present = np.stack([~np.isnan(array[:, 0]) for array in arrays.values()], axis=1)
@@ -122,7 +128,10 @@ class Representation:
         for batch in batches.epoch():
             with torch.no_grad():
                 block: Float = self.net(batch, m).cpu().numpy()
-            block[~batch.present[:, m].cpu().numpy()] = np.nan
+            there = batch.present[:, m].cpu().numpy()
+            if not np.isfinite(block[there]).all():  # NaN is to mean absent, and nothing else
+                raise ValueError(f"the encoder of {self.names[m]} gives features that are not finite; train it again.")
+            block[~there] = np.nan
             yield block
 
     def save(self, folder: str | PathLike[str]) -> None:

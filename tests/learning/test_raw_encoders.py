@@ -262,6 +262,18 @@ def test_a_pretrained_tower_keeps_its_mean_and_deviation(pool, stage1):
     assert mixed.net.encoders[1].shift.any()
 
 
+def test_what_stage_1_read_is_read_again_unless_told_otherwise(pool):
+    sources = {"encoders": {"numbers": "other.npy"}, "columns": {"image": "photo"}}
+    more = {"plan": Plan(epochs=1, lr=1e-3), "objective": Objective(0), "batch_size": 11, "width": 6}
+    given = pretrain(pool, {"image": IMAGE, "numbers": "mlp"}, sources=sources, rows=np.arange(TRAIN), **more).result
+    clf = fitted(pool, given)
+    assert (clf.trained_.reader.views, clf.trained_.reader.columns) == ({"numbers": "other.npy"}, {"image": "photo"})
+    assert clf.unreadable_ == {}  # the photos are all there
+    told = fitted(pool, given, views={"numbers": "given"}, columns={"image": "image"})
+    assert (told.trained_.reader.views, told.trained_.reader.columns) == ({"numbers": "given"}, {"image": "image"})
+    assert set(told.unreadable_) == {"image"}
+
+
 def test_a_folder_that_is_no_representation_is_refused(pool, tmp_path):
     fitted(pool, {"numbers": "mlp"}).save(tmp_path / "clf")
     with pytest.raises(ValueError, match="kind 'classifier', unknown here; known: representation"):
@@ -351,6 +363,10 @@ def test_rates_go_by_modality_and_projectors(pool):
     ]
     assert moved[0] > 1e-3
     assert max(moved[1:]) < 1e-12
+    made, plan = clf.trained_.made, Plan(rates=clf.trained_.made.rates({"text": 1e-5}))
+    groups = optimiser(clf.recipe_.net, plan).param_groups  # a modality's rate is its encoder's alone
+    slow = {id(p) for group in groups if group["lr"] == 1e-5 for p in group["params"]}
+    assert slow == {id(p) for p in made.modules["text"].encoder.parameters()}
     with pytest.raises(ValueError, match="rates names 'titles'; known: image, text, projectors"):
         fitted(pool, rates={"titles": 1e-4})
     with pytest.raises(ValueError, match=r"rates names 'projectors'; known: numbers\."):

@@ -100,6 +100,22 @@ def test_a_modality_that_is_not_there_at_all_counts_as_absent_when_encoding():
     assert out.present.tolist() == [[False, True]] * 96
 
 
+def test_rows_are_encoded_as_asked_and_features_that_are_not_finite_are_an_error():
+    data = views(missing=0.3)
+    made = run(data).result
+    rows = np.array([90, 3, 3, 41])
+    whole, some = made.encode(data), made.encode(data, rows)
+    assert some.ids.tolist() == whole.ids[rows].tolist()
+    for m in whole.names:
+        np.testing.assert_allclose(some.arrays[m], whole.arrays[m][rows], atol=1e-6)
+    with pytest.raises(TypeError, match="rows is bool"):
+        made.encode(data, np.arange(96) < 3)
+    with torch.no_grad():
+        made.net.projectors[1].bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the encoder of b gives features that are not finite"):
+        made.encode(data)
+
+
 def test_only_the_rows_asked_for_are_trained_on():
     data = views()
     changed = Views({m: x.copy() for m, x in data.arrays.items()})
