@@ -2,7 +2,8 @@
 
     python -m benchmarks.represent_table --into /tmp/represent [--csv docs/results/2026-11-21-represent]
 
-Means over seeds with the 95 % bootstrap interval of ``modest.evaluation.curves``; differences are paired by seed.
+Means over seeds with the 95 % bootstrap interval of ``modest.evaluation.curves`` (of two seeds nearly their range, of one
+none); differences are paired by seed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.raw_sets import RAW
-from benchmarks.represent import UNTRAINED, VARIANTS
+from benchmarks.represent import UNTRAINED, VARIANTS, WARMUP
 from benchmarks.represent_measure import METHODS
 from modest.evaluation.curves import compare, curve
 
@@ -42,6 +43,8 @@ def shown(values: Sequence[float], digits: int = 3) -> str:
     if not values:
         return "-"
     found = curve(values)
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
     mean, low, high = (float(x) for x in (found.mean, found.low, found.high))
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
@@ -53,7 +56,7 @@ def difference(a: dict[int, float], b: dict[int, float]) -> str:
         return "-"
     found = compare([a[s] for s in seeds], [b[s] for s in seeds])
     mean, low, high = (100 * x for x in (found.mean, found.low, found.high))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{mean:+.1f}" if len(seeds) == 1 else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -72,19 +75,20 @@ def per_variant(
         for variant in variants:
             found = [list(value(c)) for c in of(cells, name, variant)]
             if found:
-                rows.append([name, TOLD[variant], *(shown(column, digits) for column in zip(*found))])
+                columns = [shown(column, digits) for column in zip(*found)]
+                rows.append([name, TOLD[variant], str(len(found)), *columns])
     return rows
 
 
 def gaps(cells: list[Cell]) -> None:
     for part in ("train", "test"):
         print(f"Modality gap, {part} rows\n")
-        head = ["set", "prototypes", "gap", "S_uni m1", "S_uni m2", "S_cross", "paired", "unpaired"]
+        head = ["set", "prototypes", "seeds", "gap", "S_uni m1", "S_uni m2", "S_cross", "paired", "unpaired"]
         table(head, per_variant(cells, lambda c, part=part: list(c["gap"][part].values()), variants=TOLD))
     print("Losses\n")
-    told = ["set", "prototypes", "L_cross, unaugmented", "L_uni, unaugmented"]
+    told = ["set", "prototypes", "seeds", "L_cross, unaugmented", "L_uni, unaugmented"]
     table(told, per_variant(cells, lambda c: list(c["still"]["train"].values()), variants=TOLD))
-    table(["set", "prototypes", "training loss, last epoch"], per_variant(cells, lambda c: [c["loss"][-1]]))
+    table(["set", "prototypes", "seeds", "training loss, last epoch"], per_variant(cells, lambda c: [c["loss"][-1]]))
 
 
 def probe(cell: Cell, method: str, items: int, metric: str) -> float:
@@ -104,10 +108,11 @@ def labels(cells: list[Cell], metric: str) -> None:
             own = of(cells, name, variant)
             for method in METHODS if own else ():
                 found = [percent([probe(c, method, k, metric) for c in own]) for k in items]
-                rows.append([TOLD[variant], method, *found])
+                rows.append([TOLD[variant], str(len(own)), method, *found])
             every = [r[metric] for c in own for r in c["probe"] if r["method"] == "all"]
-            rows.append([TOLD[variant], "all labels", *["" for _ in items[1:]], percent(every)])
-        table([f"{name}: prototypes", "choice", *(f"{k} labels" for k in items)], rows)
+            if own:
+                rows.append([TOLD[variant], str(len(own)), "all labels", *["" for _ in items[1:]], percent(every)])
+        table([f"{name}: prototypes", "seeds", "choice", *(f"{k} labels" for k in items)], rows)
 
 
 def differences(cells: list[Cell]) -> None:
@@ -144,7 +149,6 @@ def tuned(cells: list[Cell], metric: str) -> None:
 
 
 def costs(cells: list[Cell]) -> None:
-    print("Cost per epoch, in turns in one process\n")
     rows = []
     for name in RAW:
         for cell in of(cells, name, "cost"):
@@ -152,10 +156,24 @@ def costs(cells: list[Cell]) -> None:
             for variant, told in middle.items():
                 more = [f"{100 * (told[k] / middle['without'][k] - 1):+.0f} %" for k in ("cpu", "wall")]
                 rows.append([name, TOLD[variant], f"{told['cpu']:.2f}", more[0], f"{told['wall']:.2f}", more[1]])
-    table(["set", "prototypes", "processor s", "more", "wall s", "more"], rows)
+    if rows:
+        print("Cost per epoch, in turns in one process\n")
+        table(["set", "prototypes", "processor s", "more", "wall s", "more"], rows)
+    if not any("cpu" in c for c in cells):
+        return
     print("Whole training and memory\n")
-    head = ["set", "prototypes", "processor s, whole training", "peak MB", "of these before training"]
-    table(head, per_variant(cells, lambda c: [sum(c["cpu"]), c["peak_mb"], c["before_mb"]], 0))
+    head = ["set", "prototypes", "seeds", "processor s, whole training", "peak MB", "of these before training"]
+    timed = [c for c in cells if "cpu" in c]
+    table(head, per_variant(timed, lambda c: [sum(c["cpu"]), c["peak_mb"], c["before_mb"]], 0))
+    print("Processor seconds of an epoch after the warm-up, each variant in a process of its own\n")
+    late = {(c["set"], c["variant"], c["seed"]): float(np.median(c["cpu"][WARMUP:])) for c in timed}
+    rows = []
+    for name in RAW:
+        for variant in VARIANTS:
+            own = {s: t for (n, v, s), t in late.items() if (n, v) == (name, variant)}
+            more = [100 * (t / late[name, "without", s] - 1) for s, t in own.items() if (name, "without", s) in late]
+            rows.append([name, TOLD[variant], shown(list(own.values()), 2), ", ".join(f"{x:+.0f} %" for x in more)])
+    table(["set", "prototypes", "processor s", "more, seed by seed"], rows)
 
 
 def write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
