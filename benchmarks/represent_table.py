@@ -2,8 +2,8 @@
 
     python -m benchmarks.represent_table --into /tmp/represent [--csv docs/results/2026-11-21-represent]
 
-Means over seeds with the 95 % bootstrap interval of ``modest.evaluation.curves`` (of two seeds nearly their range, of one
-none); differences are paired by seed.
+Means over seeds with the 95 % bootstrap interval of ``modest.evaluation.curves`` (of two seeds nearly their range,
+of one none); differences are paired by seed.
 """
 
 from __future__ import annotations
