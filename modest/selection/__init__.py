@@ -10,6 +10,7 @@ from typing import Any
 from modest.checks import as_views, budget_items, known, taken_mask
 from modest.selection import (
     activeft,
+    alfamix,
     badge,
     bmmal,
     entropy,
@@ -30,6 +31,7 @@ __all__ = [
     "METHODS",
     "Method",
     "activeft",
+    "alfamix",
     "badge",
     "bmmal",
     "entropy",
@@ -77,6 +79,9 @@ METHODS: Mapping[str, Method] = {
     "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
     "badge": Method(badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020"),
     "bmmal": Method(bmmal.bmmal, False, ("features", "coalition_proba"), "n b (C + d)", "Shen et al., ACM MM 2023"),
+    "alfamix": Method(
+        alfamix.alfamix, False, ("features", "head", "labels"), "caps n C heads", "Parvaneh et al., CVPR 2022"
+    ),
 }
 
 
