@@ -31,10 +31,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "epoch": {"cluster_on": "epoch"},
 }
 UNTRAINED = "untrained"  # the same first weights, for comparison
-EPOCHS, WARMUP, WIDTH = 15, 5, 512
+WARMUP, WIDTH = 3, 512
 
 
-def start(name: str, variant: str, seed: int, pool: Any, epochs: int = EPOCHS, warmup: int = WARMUP) -> Any:
+def start(name: str, variant: str, seed: int, pool: Any, epochs: int | None = None, warmup: int = WARMUP) -> Any:
     """Run of stage 1, not yet begun."""
     from modest.representation.objective import Objective
     from modest.representation.pretrain import pretrain
@@ -42,7 +42,7 @@ def start(name: str, variant: str, seed: int, pool: Any, epochs: int = EPOCHS, w
 
     raw = RAW[name]
     objective = Objective(temperature=TEMPERATURE, **VARIANTS[variant])
-    plan = Plan(epochs, 1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=warmup)
+    plan = Plan(epochs or raw.epochs, 1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=warmup)
     return pretrain(
         pool, raw.encoders, objective=objective, plan=plan, batch_size=raw.batch, width=WIDTH, seed=seed, device="cpu"
     )
@@ -161,7 +161,7 @@ def predict(args: argparse.Namespace) -> None:
     for name in RAW:
         run = epochs(start(name, "eval", 0, pool_of(name, args.shared, args.into), 3, 1))
         first, _, third = (t[0] for t in run)
-        whole = len(VARIANTS) * args.seeds * (first + third * (EPOCHS - 1)) + 18 * third
+        whole = len(VARIANTS) * args.seeds * (first + third * (RAW[name].epochs - 1)) + 18 * third
         total += whole
         each = f"first epoch {first:.1f} s, with clustering {third:.1f} s"
         print(f"{name:8} {parameters(name)} {each}, all {whole / 60:.1f} min")
@@ -189,8 +189,9 @@ def main() -> None:
         predict(args)
     else:
         keys = [f"{name}-{variant}-{s}" for s in range(args.seeds) for name in reversed(RAW) for variant in VARIANTS]
-        dear = [f"{name}-cost-0" for name in RAW]
-        more = [f"{name}-{UNTRAINED}-{s}" for s in range(args.seeds) for name in RAW]
+        raw = [name for name, about in RAW.items() if about.frozen is None]
+        dear = [f"{name}-cost-0" for name in raw]
+        more = [f"{name}-{UNTRAINED}-{s}" for s in range(args.seeds) for name in raw]
         sys.exit(sweep(args, "benchmarks.represent", dear if args.cost else keys + dear + more))
 
 
