@@ -26,16 +26,17 @@ TEXT = {"name": "bert", "layers": 1, "hidden": 128, "heads": 4, "vocab": 4096, "
 
 @dataclass(frozen=True)
 class Raw:
-    """``encoders`` modality -> {"name", knobs}; ``batch`` rows a step; ``epochs``; ``frozen`` URIs of ready views."""
+    """``encoders`` modality -> {"name", knobs}; ``batch`` rows a step; ``frozen`` URIs of ready views."""
 
     encoders: dict[str, dict[str, Any]]
     batch: int = 32
     epochs: int = 15
+    warmup: int = 3
     frozen: dict[str, str] | None = None
 
 
 RAW = {
-    "fashion": Raw({"image": {**IMAGE, "size": 40, "keep": 60}, "text": {**TEXT, "length": 16}}, epochs=10),
+    "fashion": Raw({"image": {**IMAGE, "size": 40, "keep": 60}, "text": {**TEXT, "length": 16}}, epochs=6, warmup=2),
     "grid": Raw(
         {
             "audio": {
@@ -57,8 +58,10 @@ RAW = {
                 "augment": 0.25,
             },
         },
+        epochs=8,
+        warmup=2,
     ),
-    "emoji": Raw({"image": {**IMAGE, "size": 40, "keep": 72}, "text": {**TEXT, "length": 32}}),
+    "emoji": Raw({"image": {**IMAGE, "size": 40, "keep": 72}, "text": {**TEXT, "length": 32}}, epochs=10, warmup=2),
     "fashion_frozen": Raw({"image": TOWER, "text": TOWER}, 64, frozen={"image": "pixels", "text": "hashed-text"}),
     "grid_frozen": Raw({"audio": TOWER, "video": TOWER}, 64, frozen={"audio": "logmel", "video": "pixels?frames=6"}),
     "emoji_frozen": Raw({"image": TOWER, "text": TOWER}, 64, frozen={"image": "pixels", "text": "hashed-text"}),

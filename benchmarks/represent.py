@@ -31,10 +31,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "epoch": {"cluster_on": "epoch"},
 }
 UNTRAINED = "untrained"  # the same first weights, for comparison
-WARMUP, WIDTH = 3, 512
+WIDTH = 512
 
 
-def start(name: str, variant: str, seed: int, pool: Any, epochs: int | None = None, warmup: int = WARMUP) -> Any:
+def start(name: str, variant: str, seed: int, pool: Any, epochs: int | None = None, warmup: int | None = None) -> Any:
     """Run of stage 1, not yet begun."""
     from modest.representation.objective import Objective
     from modest.representation.pretrain import pretrain
@@ -42,7 +42,8 @@ def start(name: str, variant: str, seed: int, pool: Any, epochs: int | None = No
 
     raw = RAW[name]
     objective = Objective(temperature=TEMPERATURE, **VARIANTS[variant])
-    plan = Plan(epochs or raw.epochs, 1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=warmup)
+    times = {"epochs": epochs or raw.epochs, "warmup": warmup or raw.warmup}
+    plan = Plan(**times, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine")
     return pretrain(
         pool, raw.encoders, objective=objective, plan=plan, batch_size=raw.batch, width=WIDTH, seed=seed, device="cpu"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-METHODS = ("random", "activeft", "mmcsal", "maxherding")
+METHODS = ("random", "activeft", "mmcsal")
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
 TEMPERATURE = 0.07
 

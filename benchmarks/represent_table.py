@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.raw_sets import RAW
-from benchmarks.represent import UNTRAINED, VARIANTS, WARMUP
+from benchmarks.represent import UNTRAINED, VARIANTS
 from benchmarks.represent_measure import METHODS
 from modest.evaluation.curves import compare, curve
 
@@ -166,7 +166,7 @@ def costs(cells: list[Cell]) -> None:
     timed = [c for c in cells if "cpu" in c]
     table(head, per_variant(timed, lambda c: [sum(c["cpu"]), c["peak_mb"], c["before_mb"]], 0))
     print("Processor seconds of an epoch after the warm-up, each variant in a process of its own\n")
-    late = {(c["set"], c["variant"], c["seed"]): float(np.median(c["cpu"][WARMUP:])) for c in timed}
+    late = {(c["set"], c["variant"], c["seed"]): float(np.median(c["cpu"][RAW[c["set"]].warmup :])) for c in timed}
     rows = []
     for name in RAW:
         for variant in VARIANTS:
