@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from modest.checks import known
 from modest.learning import METHODS
 from modest.learning.assembly import Assembly, as_given, assembled
-from modest.learning.holdout import Labelled, prepare, standardise
+from modest.learning.holdout import Labelled, prepare, standardise, unreadable
 from modest.learning.inputs import Reader, encode_labels
 from modest.learning.measure import Dynamics, measure
 from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over, rows_at_once
@@ -140,7 +140,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
         def result() -> MultimodalClassifier:
             self._keep(Trained(recipe, classes, made, reader))
-            self.unreadable_, self.history_, self.dynamics = data.table.unreadable, history, dynamics
+            self.unreadable_, self.history_, self.dynamics = unreadable(data, check), history, dynamics
             return self
 
         return Run(records(), result)

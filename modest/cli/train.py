@@ -48,6 +48,7 @@ def command(
     Example: modest train demo-pool --method mla --name first
     """
     import modest
+    from modest.data.files import read_json
     from modest.encoders.spec import spec
     from modest.learning.presets import of_preset
     from modest.training.checkpoints import write_atomically
@@ -72,6 +73,8 @@ def command(
     if Path(name).name != name or name in (".", ".."):
         raise ValueError(f"--name {name!r} must be a plain folder name; it is put under models/.")
     folder = Path(pool) / "models" / name
+    if (folder / "config.json").is_file() and (kind := read_json(folder / "config.json").get("kind")) != "classifier":
+        raise ValueError(f"{folder} holds a {kind}; give another --name.")
     with progress("training", hidden=json) as report:
         clf = clf.run(modest.open(pool), progress=report, checkpoint=folder / CHECKPOINT).result
     clf.save(folder)

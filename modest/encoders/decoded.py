@@ -54,6 +54,7 @@ class Decoded:
         self.reading, self.unreadable = reading, dict[int, str]()
         self.values, self._ids, self._seed = values, ids, seed
         self._kept: dict[int, NDArray[Any]] = {}
+        self._fine: set[int] = set()  # rows that could be read
         self._room = memory_bytes(memory)
         self._keeping = threading.Lock()  # several threads decode, and a pass may run beside the training's own
         self._workers = min(4, os.cpu_count() or 1) if workers is None else workers
@@ -83,6 +84,11 @@ class Decoded:
                 out[k] = tensor
         return out, read
 
+    def look(self, rows: Int) -> None:
+        """Read what was never met of some rows, so that ``unreadable`` tells of them all."""
+        for _ in self._pool.map(self._sample, (row for row in rows.tolist() if row not in self._fine)):
+            pass
+
     def _tensor(self, row: int, epoch: int | None) -> Tensor | None:
         sample = self._sample(row)
         if sample is None:
@@ -101,6 +107,7 @@ class Decoded:
             self.unreadable[row] = str(error)
             return None
         with self._keeping:
+            self._fine.add(row)
             if sample.nbytes <= self._room and row not in self._kept:
                 self._room -= sample.nbytes
                 self._kept[row] = sample

@@ -35,6 +35,19 @@ class Table:
         """Return the number of items."""
         return len(self.ids)
 
+    def look(self, rows: Int) -> None:
+        """Try to read what was never met of some rows, so that ``unreadable`` tells of them all."""
+        for m, column in enumerate(self.columns):
+            if isinstance(column, Decoded):
+                column.look(rows[self.present[rows, m]])
+
+    def readable(self, m: int, rows: Int) -> bool:
+        """Whether any of some rows can be read in modality ``m``; the first that can be is enough."""
+        column, there = self.columns[m], rows[self.present[rows, m]]
+        if not isinstance(column, Decoded):
+            return bool(len(there))
+        return any(bool(column.block(row, None)[1][0]) for row in there[:, None])
+
     @property
     def unreadable(self) -> dict[str, dict[int, str]]:
         """Modality -> row -> why it could not be read, of the rows met so far."""

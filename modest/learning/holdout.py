@@ -18,7 +18,7 @@ from modest.learning.towers import Towers
 from modest.training import Ready
 from modest.types import Bool, Int
 
-__all__ = ["SHARE", "Labelled", "prepare", "split", "standardise", "training_rows"]
+__all__ = ["SHARE", "Labelled", "prepare", "split", "standardise", "training_rows", "unreadable"]
 
 SHARE = 0.15
 _ROWS_PER_CLASS = 20
@@ -39,6 +39,11 @@ def prepare(
     """Training rows, validation rows (maybe none), and the sorted classes; see MultimodalClassifier.run.
 
     A validation table of its own may hold labels of classes unseen in training; they count as wrong.
+
+    Raises
+    ------
+    ValueError
+        For what the parts cannot be made of, and if no row to train on has anything that can be read.
     """
     own = isinstance(validation, tuple)
     if own and len(validation) != 2:
@@ -52,6 +57,7 @@ def prepare(
     numbers = np.full(len(found), -1, dtype=np.int64)
     numbers[rows] = codes
     train = Labelled(found, numbers, rows[~out])
+    _refuse_unreadable(train)
     if not own:
         return train, Labelled(found, numbers, rows[out]), classes
     other = read(validation[0])
@@ -59,6 +65,13 @@ def prepare(
     whole(other, every, "validation X")
     _, numbers = encode_labels(validation[1], len(other), classes, "validation y")
     return train, Labelled(other, numbers, every), classes
+
+
+def _refuse_unreadable(data: Labelled) -> None:
+    table = data.table
+    if not any(table.readable(m, data.rows) for m in range(len(table.names))):
+        told = next(iter(next(iter(table.unreadable.values())).values())).rstrip(".")
+        raise ValueError(f"no row to train on has anything that can be read (the first: {told}); look at its files.")
 
 
 def standardise(towers: Towers, data: Labelled) -> None:
@@ -123,3 +136,14 @@ def split(y: Int, ids: Any, validation: Any, groups: Any, seed: int) -> Bool:
     if mask.all():
         raise ValueError("validation marks every row, so none is left to train on; unmark some.")
     return mask
+
+
+def unreadable(data: Labelled, check: Labelled) -> dict[str, dict[int, str]]:
+    """Modality -> row of the training table -> why it could not be read, of all rows that train or validate.
+
+    Those that no epoch has met (a run taken up at its end, a modality dropped each time) are tried now.
+    """
+    data.table.look(data.rows)
+    if check.table is data.table:
+        data.table.look(check.rows)
+    return data.table.unreadable

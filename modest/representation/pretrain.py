@@ -16,7 +16,6 @@ import torch
 from modest.checks import as_views, row_numbers
 from modest.data.files import rows_hash
 from modest.data.pool import Pool
-from modest.encoders.decoded import Decoded
 from modest.encoders.table import Table, sample, table
 from modest.encoders.towers import Tower, standardise
 from modest.encoders.trainable import Backbone, build
@@ -198,13 +197,10 @@ def _rows(data: Any, whole: Table, rows: Int | None) -> Int:
 
 
 def _refuse_unreadable(whole: Table, rows: Int) -> None:
-    """Stop before training when nothing of a raw modality can be read; the first value that can be is enough."""
-    for m, (name, column) in enumerate(zip(whole.names, whole.columns)):
-        there = rows[whole.present[rows, m]]
-        if not isinstance(column, Decoded) or not len(there):
-            continue
-        if not any(bool(column.block(row, None)[1][0]) for row in there[:, None]):
-            told = column.unreadable[int(there[0])].rstrip(".")
+    """Stop before training when there are values of a modality and none can be read."""
+    for m, name in enumerate(whole.names):
+        if whole.present[rows, m].any() and not whole.readable(m, rows):
+            told = next(iter(whole.unreadable[name].values())).rstrip(".")
             raise ValueError(f"no value of {name} can be read (the first: {told}); name another column for it.")
 
 
