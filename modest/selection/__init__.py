@@ -14,6 +14,7 @@ from modest.selection import (
     badge,
     bmmal,
     entropy,
+    gcnal,
     kcenter,
     kmeans,
     margin,
@@ -35,6 +36,7 @@ __all__ = [
     "badge",
     "bmmal",
     "entropy",
+    "gcnal",
     "kcenter",
     "kmeans",
     "margin",
@@ -79,6 +81,9 @@ METHODS: Mapping[str, Method] = {
     "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
     "badge": Method(badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020"),
     "bmmal": Method(bmmal.bmmal, False, ("features", "coalition_proba"), "n b (C + d)", "Shen et al., ACM MM 2023"),
+    "gcnal": Method(
+        gcnal.gcnal, False, ("features",), "steps s d h, s <= 10,000", "Caramalau et al., CVPR 2021", uses=("labels",)
+    ),
     "alfamix": Method(
         alfamix.alfamix, False, ("features", "head", "labels"), "caps n C heads", "Parvaneh et al., CVPR 2022"
     ),

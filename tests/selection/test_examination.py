@@ -16,10 +16,12 @@ from . import warm
 from .conftest import clusters
 
 COLD = [name for name, method in METHODS.items() if not method.needs]
-NESTED = ["random", "kcenter", "maxherding", "probcover", "uherding", "entropy", "margin", "badge", "bmmal"]
+NESTED = ["random", "kcenter", "maxherding", "probcover", "uherding", "entropy", "margin", "badge", "bmmal", "gcnal"]
 SEEDLESS = ["maxherding", "uherding", "entropy", "margin"]  # nothing is drawn from a small pool
 UNORDERED = ["random", "typiclust", "badge", "bmmal"]  # the order is not by score
-KNOBS = {"activeft": {"steps": 20}, "mmcsal": {"steps": 20}, "kmeans": {"rounds": 10, "restarts": 2}}
+KNOBS = {
+    "activeft": {"steps": 20}, "mmcsal": {"steps": 20}, "kmeans": {"rounds": 10, "restarts": 2}, "gcnal": {"steps": 20}
+}  # fmt: skip
 
 every = pytest.mark.parametrize("method", METHODS)
 
