@@ -36,6 +36,8 @@ def command(
     known(method, METHODS, "method")
     opened = modest.open(pool)
     rows, taken = candidates(opened, None if split == "all" else split, ignore_labels)
+    there = opened.present[rows].any(axis=1) if opened.names else taken | True
+    rows, taken, silent = rows[there], taken[there], int((~there & ~taken).sum())
     if taken.all():
         raise ValueError(
             f"every row of split {split!r} in {pool} is labelled or was chosen already; add rows, "
@@ -55,11 +57,13 @@ def command(
         "method": method,
         "chosen": len(choice),
         "candidates": int((~taken).sum()),
+        "left_out": silent,
         "ids": choice.ids.tolist(),
         "seconds": choice.trace["seconds"],
     }
     text = [
         f"{len(choice)} of {payload['candidates']:,} free items chosen by {method} in {choice.trace['seconds']:.1f} s",
+        *([f"{silent:,} items have nothing that could be read, and are left out"] if silent else []),
         table("First of them", ("id", "score", "reason"), [(i, f"{s:.4f}", r) for i, s, r in shown]),
         f"written: {folder}",
     ]

@@ -78,6 +78,18 @@ def test_encoders_of_raw_media_with_knobs(shell, pictures):
     assert len(json.loads(chosen.out)["ids"]) == 4
 
 
+def test_an_item_of_which_nothing_could_be_read_is_never_chosen(shell, pictures):
+    pool = modest.open(pictures)
+    pool.table.loc[3, "text"] = None
+    pool.save()
+    assert shell("represent", pictures, *RAW, *SMALL).code == 0
+    said = shell("select", pictures, "--budget", 17, "--ignore-labels")
+    assert said.code == 0, said.err
+    assert "17 of 17 free items chosen" in said.out
+    assert "1 items have nothing that could be read, and are left out" in said.out
+    assert "item-03" not in modest.open(pictures).rounds[0].choice["id"].tolist()
+
+
 def test_an_mlp_over_a_view_that_is_named(shell, pictures):
     embed(modest.open(pictures), {"image": "pixels?size=2", "text": "hashed-text?width=16"})
     embed(modest.open(pictures), {"image": "pixels?size=3"})
