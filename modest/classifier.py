@@ -19,6 +19,7 @@ from modest.learning.holdout import Labelled, prepare, standardise, unreadable
 from modest.learning.inputs import Reader, encode_labels
 from modest.learning.measure import Dynamics, measure
 from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over, rows_at_once
+from modest.learning.warm import arrays
 from modest.neighbours.device import decide
 from modest.representation import embedding
 from modest.training import Batches, Kept, Plan, Run, read_config
@@ -174,16 +175,20 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return Batches(*table, size, int(self.random_state), training, drop, decide(self.device), training)
 
     def outputs(self, X: Any, rows: Int | None = None) -> Outputs:
-        """All that the model says of X, or of some rows (k,) of it, in one pass.
+        """All that the model says of X, or of some rows (k,) of it, in one pass; a modality X lacks counts as absent.
 
-        Returns
-        -------
-        Outputs: ``proba`` (n, C) float64 in the order of ``classes_``, ``modality`` (M, n, C), NaN where absent,
-        ``weights`` (n, M), ``present`` (n, M). A modality X does not hold counts as absent.
+        Fields and shapes stand in :class:`modest.learning.trained.Outputs`; classes are in the order of ``classes_``.
         """
+        return self._fitted().outputs(X, rows, self.device)
+
+    def arrays(self, X: Any, needs: Sequence[str], rows: Any = None, y: Any = None) -> dict[str, Any]:
+        """What a warm selection needs of X, see ``modest.learning.warm``; y (n,) is None or -1 where unknown."""
+        return arrays(self._fitted(), X, needs, rows, y, self.device)
+
+    def _fitted(self) -> Trained:
         if not hasattr(self, "trained_"):
             raise NotFittedError("this classifier is not trained yet; call fit(X, y) first.")
-        return self.trained_.outputs(X, rows, self.device)
+        return self.trained_
 
     def predict_proba(self, X: Any) -> Float:
         """(n, C) float64 probabilities in the order of ``classes_``; a modality X does not hold counts as absent."""
@@ -209,13 +214,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return float(np.average(proba.argmax(axis=1) == numbers, weights=sample_weight))
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Write ``model.safetensors`` and ``config.json`` into ``folder``, each atomically; read with modest.load.
-
-        An option that is a function (alpha) matters to training only and is left out.
-        """
-        if not hasattr(self, "trained_"):
-            raise NotFittedError("this classifier is not trained yet; call fit(X, y) before save.")
-        self.trained_.save(Path(folder), {"kind": KIND, "format": FORMAT, "params": self._params()})
+        """Write ``model.safetensors`` and ``config.json`` atomically, without options that are functions (alpha)."""
+        self._fitted().save(Path(folder), {"kind": KIND, "format": FORMAT, "params": self._params()})
 
     def _params(self) -> dict[str, Any]:
         """Parameters as JSON takes them, without the device and the encoders, which are described by themselves."""
