@@ -40,7 +40,7 @@ class Objective:
 
     ``prototypes``: clusters per modality, 0 for none, None for one per 45 rows; ``temperature`` tau; ``cluster_on``,
     ``negatives``, ``phi``, ``duplicates``: see this module and ``prototypes``; ``warmup`` epochs without L_uni,
-    None for those of the learning rate.
+    None for those of the learning rate, and at most all but the last.
 
     Raises
     ------
@@ -71,18 +71,22 @@ class Objective:
         """Clusters for a modality that ``rows`` rows have."""
         return max(1, rows // ROWS_PER_PROTOTYPE) if self.prototypes is None else self.prototypes
 
-    def check(self, rows: Mapping[str, int]) -> None:
-        """Refuse what the first clustering, epochs later, could not do.
+    def check(self, epochs: int, rows: Mapping[str, int]) -> None:
+        """Refuse prototypes that would never begin, and what the first clustering, epochs later, could not do.
 
         Parameters
         ----------
+        epochs : of the training
         rows : modality -> training rows that have it
 
         Raises
         ------
         ValueError
-            If a modality has fewer than two rows a prototype.
+            If no epoch begins after the warm-up, or a modality has fewer than two rows a prototype.
         """
+        if self.prototypes != 0 and (self.warmup or 0) > epochs - 1:
+            told = f"warmup={self.warmup} of {epochs} epochs leaves none that begins with prototypes"
+            raise ValueError(f"{told}; shorten it, or ask for none with prototypes=0.")
         for name, count in rows.items():
             if self.prototypes and 2 * self.prototypes > count:
                 raise ValueError(f"prototypes={self.prototypes} for {count} rows of {name}; give at most half of them.")

@@ -93,7 +93,6 @@ def pretrain(
     columns, views = where_from.get("columns"), where_from.get("encoders")
     whole = table(data, readings, encoders=views, columns=columns, seed=seed, memory=memory)
     taken = _rows(data, whole, rows)
-    objective.check({name: int(k) for name, k in zip(whole.names, whole.present[taken].sum(axis=0))})
     net = Embedding(list(backbones.values()), width, generator)
     for m, backbone in enumerate(backbones.values()):
         column = whole.columns[m]
@@ -101,8 +100,9 @@ def pretrain(
             standardise(backbone.net, column.array, taken[whole.present[taken, m]])
     size = min(batch_size, len(taken))
     plan = _plan(plan, list(backbones), seed)
-    if objective.warmup is None:
-        objective = replace(objective, warmup=plan.warmup)
+    if objective.warmup is None:  # the last epoch has prototypes, however short the run
+        objective = replace(objective, warmup=min(plan.warmup, plan.epochs - 1))
+    objective.check(plan.epochs, {name: int(k) for name, k in zip(whole.names, whole.present[taken].sum(axis=0))})
     part, where = (world.rank, world.size), decide(device)
     batches = Batches(whole.columns, whole.present, taken, None, size, seed, whole=True, part=part, device=where)
     still = Batches(whole.columns, whole.present, taken, None, size, seed, False, 0.0, where, augment=False, part=part)

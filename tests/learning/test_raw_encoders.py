@@ -621,6 +621,14 @@ def test_a_checkpoint_of_another_run_is_refused(pool, stage1, tmp_path):
         with pytest.raises(ValueError, match="kept by a run with other settings or data"):
             next(run(y, **more))
     run().result  # noqa: B018 - the same goes on
+    X, y = {"numbers": np.random.default_rng(0).normal(size=(20, 4))}, np.arange(20) % 2
+    changed, other = {"numbers": X["numbers"] + 1e-3}, MultimodalClassifier(**FAST)
+    next(record for record in other.run(X, y, checkpoint=tmp_path / "views") if "losses" in record.values)
+    unscaled = MultimodalClassifier(**FAST, standardise=False)
+    next(record for record in unscaled.run(X, y, checkpoint=tmp_path / "unscaled") if "losses" in record.values)
+    for clf, name in ((other, "views"), (unscaled, "unscaled")):
+        with pytest.raises(ValueError, match="kept by a run with other settings or data"):
+            next(clf.run(changed, y, checkpoint=tmp_path / name))
     with pytest.raises(ValueError, match="track_items"):
         MultimodalClassifier(**settings).run(pool, track_items=True, checkpoint=tmp_path / "run")
 
@@ -649,6 +657,7 @@ def test_numbers_of_a_preset_reach_the_optimiser(name):
         )
     else:
         assert settings["encoders"] is None
+    assert (settings["weight_decay"], settings["betas"]) == (0.01, (0.9, 0.999))  # the classifier's own numbers, too
     X = {m: np.zeros((4, 3), dtype=np.float32) for m in names}
     clf = MultimodalClassifier(**{**settings, "encoders": {m: {"name": "mlp", "width": 2} for m in names}})
     made, _, generator = clf._assembled(X)

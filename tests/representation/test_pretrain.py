@@ -61,6 +61,21 @@ def test_prototypes_begin_after_the_warm_up_only():
     assert with_[2] != without[2]
 
 
+def test_a_short_run_has_prototypes_too_and_a_warm_up_without_end_is_refused(monkeypatch):
+    from modest.representation import objective
+
+    calls, plain = [], objective.cluster
+    monkeypatch.setattr(objective, "cluster", lambda *more: calls.append(1) or plain(*more))
+    losses(run(plan=Plan(epochs=1, warmup=0.2)))
+    assert len(calls) == 2
+    losses(run(plan=Plan(epochs=2, warmup=1.5)))
+    assert len(calls) == 4
+    assert len(losses(run(objective=Objective(0, warmup=9), plan=Plan(epochs=1)))) == 1
+    assert len(calls) == 4
+    with pytest.raises(ValueError, match=r"warmup=3\.5 of 4 epochs leaves none"):
+        run(objective=Objective(6, warmup=3.5))
+
+
 @pytest.mark.parametrize("cluster_on", ["eval", "epoch"])
 def test_training_learns_and_is_the_same_for_the_same_seed(cluster_on):
     training = run(objective=Objective(6, cluster_on=cluster_on), plan=Plan(epochs=12, lr=3e-3, warmup=2))
