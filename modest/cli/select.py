@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -14,6 +15,7 @@ def command(
     pool: str = typer.Argument(..., help="Pool folder, as made by `modest ingest`."),
     budget: str = typer.Option(..., "--budget", "-b", help="Items (200) or a share of the candidates (0.01)."),
     method: str = typer.Option("maxherding", "--method", "-m", help="A name from `modest methods`."),
+    model: str = typer.Option(None, "--model", help="Trained classifier that a warm method asks: a name or a folder."),
     split: str = typer.Option("train", "--split", help="Choose among the rows of this split; 'all' for every row."),
     ignore_labels: bool = typer.Option(False, "--ignore-labels", help="Rehearse: treat every known label as hidden."),
     knob: list[str] = typer.Option([], "--knob", help="A knob of the method, name=value; may be repeated."),
@@ -27,9 +29,11 @@ def command(
     Labelled items, and items chosen in earlier rounds, are never chosen again and count as covered.
 
     Example: modest select pool --budget 200 --method mmcsal --seed 1
+    Example: modest select pool --budget 200 --method badge --model concat
     """
     import modest
     from modest.checks import known
+    from modest.cli.models import warm_arrays
     from modest.data.candidates import candidates
     from modest.selection import METHODS
 
@@ -44,9 +48,12 @@ def command(
             "or rehearse with --ignore-labels."
         )
     views = opened.views(rows=rows)
-    choice = modest.select(
-        views, _budget(budget), method, seed, taken, memory=memory, device=device, **dict(map(_knob, knob))
-    )
+    count = _budget(budget)
+    arrays = warm_arrays(opened, model, method, rows, taken, device)
+    knobs = dict(map(_knob, knob))
+    choice = modest.select(views, count, method, seed, taken, memory=memory, device=device, **arrays, **knobs)
+    if model is not None:
+        choice = replace(choice, trace={**choice.trace, "model": model})
     number = opened.add(choice)
     folder = opened.path / "rounds" / str(number)
     shown = list(zip(choice.ids, choice.scores, choice.reasons))[:10]
@@ -55,6 +62,7 @@ def command(
         "round": number,
         "path": str(folder),
         "method": method,
+        "model": model,
         "chosen": len(choice),
         "candidates": int((~taken).sum()),
         "left_out": silent,

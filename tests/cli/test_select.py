@@ -1,6 +1,7 @@
 """`modest select`, `methods`, `doctor`: rounds, what is taken, and one sentence for bad input."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import modest
+from modest.selection import METHODS
 
 
 def modest_says(*words):
@@ -70,6 +72,78 @@ def test_bad_input_is_one_sentence_and_writes_nothing(pool, words, said):
     assert modest.open(pool).rounds == ()
 
 
+@pytest.fixture(scope="module")
+def warm_pool(tmp_path_factory):
+    """40 items of two classes, 12 labelled and 6 of split test, with a concat and an mla model trained on it."""
+    folder, rng = tmp_path_factory.mktemp("warm"), np.random.default_rng(1)
+    truth = rng.integers(2, size=40)
+    arrays = {m: rng.normal(size=(2, 4))[truth] + rng.normal(size=(40, 4)) for m in ("image", "text")}
+    arrays["text"][20:24] = np.nan
+    source = folder / "source.npz"
+    np.savez(source, split=np.where(np.arange(40) >= 34, "test", "train"), **arrays)
+    made = modest.ingest(source, folder / "pool")
+    made.add({made.ids[k]: "ab"[truth[k]] for k in range(12)})
+    for method in ("concat", "mla"):
+        clf = modest.MultimodalClassifier(method=method, epochs=3, hidden=(), width=4)
+        clf.fit(modest.open(folder / "pool"), validation=False).save(folder / "pool/models" / method)
+    return folder / "pool"
+
+
+def copied(warm_pool, tmp_path):
+    return shutil.copytree(warm_pool, tmp_path / "pool")
+
+
+@pytest.mark.parametrize("method", ["bmmal", "alfamix", "uherding"])  # between them they take every array there is
+def test_a_model_supplies_the_arrays(warm_pool, tmp_path, method):
+    pool = copied(warm_pool, tmp_path)
+    code, out, err = modest_says("select", pool, "--budget", 4, "--method", method, "--model", "concat", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["candidates"] == 22
+    assert told["model"] == "concat"
+    opened = modest.open(pool)
+    rows = np.arange(34)
+    clf = modest.load(pool / "models/concat")
+    labels = np.where(rows < 12, opened.labels[:34], None)
+    entry = METHODS[method]
+    arrays = clf.arrays(opened.views(rows=rows), (*entry.needs, *entry.uses), y=labels)
+    expected = modest.select(opened.views(rows=rows), 4, method, taken=rows < 12, **arrays)
+    assert told["ids"] == expected.ids.tolist()
+    trace = opened.rounds[0].manifest["trace"]
+    assert trace["model"] == "concat"
+    assert trace["knobs"] == {}
+
+
+def test_a_rehearsal_knows_the_labels_of_what_was_bought_alone(warm_pool, tmp_path):
+    pool = copied(warm_pool, tmp_path)
+    words = ["--ignore-labels", "--model", "concat", "--method", "alfamix", "--budget", 3]
+    code, _, err = modest_says("select", pool, *words)
+    assert code == 2
+    assert "labels has no known class" in err
+    assert modest_says("select", pool, "--ignore-labels", "--budget", 30, "--method", "random", "--json")[0] == 0
+    code, out, err = modest_says("select", pool, *words, "--json")
+    assert code == 0, err
+    assert json.loads(out)["candidates"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "badge"], "--method badge needs proba, features of a trained classifier; name it by --model"),
+        (["--method", "kcenter", "--model", "concat"], "--method kcenter uses no model; leave out --model"),
+        (["--method", "badge", "--model", "best"], "there are concat, mla"),
+        (["--method", "alfamix", "--model", "mla"], "this one is 'mla'; train one with method='concat'"),
+    ],
+)
+def test_a_model_that_cannot_help_is_one_sentence(warm_pool, words, said):
+    code, out, err = modest_says("select", warm_pool, "--budget", 3, *words)
+    assert code == 2
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not out
+    assert modest.open(warm_pool).rounds == ()
+
+
 def test_nothing_free_says_what_to_do(pool):
     assert modest_says("select", pool, "--budget", 25)[0] == 0
     code, _, err = modest_says("select", pool, "--budget", 1)
@@ -79,7 +153,6 @@ def test_nothing_free_says_what_to_do(pool):
 
 def test_methods_lists_every_strategy_and_recipe():
     from modest.learning import METHODS as RECIPES
-    from modest.selection import METHODS
 
     told = json.loads(modest_says("methods", "--json")[1])
     assert [m["name"] for m in told["selection"]] == list(METHODS)
