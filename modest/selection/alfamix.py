@@ -94,9 +94,9 @@ def alfamix(
 
     Examples
     --------
-    >>> x = np.array([[2.0, 0.0], [-2.0, 0.0], [0.1, 1.0], [1.9, 1.0]])
-    >>> given = {"features": {"x": x}, "labels": np.array([0, 1, -1, -1])}
-    >>> alfamix(Views({"x": x}), 1, head=lambda f: torch.stack([f["x"][:, 0], -f["x"][:, 0]], 1), **given).rows.tolist()
+    >>> x = np.array([[2.0, 0.0], [0.0, 2.0], [0.4, 0.5], [3.0, 0.0]])
+    >>> given = {"features": {"x": x}, "head": lambda features: features["x"], "labels": np.array([0, 1, -1, -1])}
+    >>> alfamix(Views({"x": x}), 1, **given).rows.tolist()
     [2]
     """
     if not 0 < alpha_cap <= 1:

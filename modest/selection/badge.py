@@ -73,9 +73,10 @@ def badge(
 
     Examples
     --------
-    >>> x, sure = np.eye(4), np.array([[0.5, 0.5], [0.99, 0.01], [0.6, 0.4], [0.99, 0.01]])
-    >>> sorted(badge(Views({"x": x}), 2, proba=sure, features={"x": x}).rows.tolist())
-    [0, 2]
+    >>> x, p = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]]), np.full((4, 2), 0.5)
+    >>> p[3] = 1.0, 0.0
+    >>> sorted(badge(Views({"x": x}), 3, proba=p, features={"x": x}).rows.tolist())  # row 1 is a copy of row 0
+    [0, 2, 3]
     """
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
