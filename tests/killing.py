@@ -16,6 +16,8 @@ from modest.representation import embedding
 from modest.training import fit
 from tests.encoders.test_embed import content
 
+WEIGHTS = [f"os.rename models/{name}/.model.safetensors.tmp" for name in ("stage1", "model")]
+
 
 def in_fork(path, job, kill_at=None):
     """Exit status of a job in a fork: 0, or 9 when it was killed; its steps and epochs trained go through a pipe."""
@@ -63,7 +65,9 @@ def in_fork(path, job, kill_at=None):
 
 
 def try_all(path, job, epochs, stride, learn=lambda: None, look=lambda: None):
-    """Kill a job at every ``stride``-th of its steps, from the last one, and run it again: always the same files.
+    """Kill a job at many of its steps and run it again: always the same files.
+
+    These are every ``stride``-th from the last one, and those that rename the pool's config or a model's weights.
 
     Parameters
     ----------
@@ -83,7 +87,8 @@ def try_all(path, job, epochs, stride, learn=lambda: None, look=lambda: None):
     assert (status, trained) == (0, epochs)
     learn()
     expected, killed = content(path), []
-    for k in range(len(steps) - 1, -1, -stride):
+    named = {k for k, what in enumerate(steps) if what in ("os.rename .config.json.partial", *WEIGHTS)}
+    for k in sorted(named.union(range(len(steps) - 1, -1, -stride)), reverse=True):
         shutil.rmtree(path)
         shutil.copytree(before, path)
         status, (what, begun) = in_fork(path, job, k)
