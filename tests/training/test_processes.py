@@ -78,6 +78,25 @@ def test_one_process_gives_back_what_it_was_given():
     assert alone.main
 
 
+def test_the_loop_averages_running_means_after_every_epoch_before_it_is_evaluated():
+    from modest.training import Plan
+    from modest.training.fit import fit
+    from tests.training.test_loop_options import Line, batches
+
+    told = []
+
+    class Watched(World):
+        def average_buffers(self, net):
+            told.append("averaged")
+
+    def validate(task):
+        told.append("evaluated")
+        return (0.0,), {}
+
+    list(fit([Line()], batches(), Plan(epochs=2), validate, world=Watched()))
+    assert told == ["averaged", "evaluated"] * 2
+
+
 @pytest.mark.parametrize("size", ["1", None])
 def test_without_torchrun_there_is_one_process(monkeypatch, size):
     from modest.training import world
