@@ -38,7 +38,8 @@ def prepare(
 ) -> tuple[Labelled, Labelled, Any]:
     """Training rows, validation rows (maybe none), and the sorted classes; see MultimodalClassifier.run.
 
-    A validation table of its own may hold labels of classes unseen in training; they count as wrong.
+    A validation table of its own may hold labels of classes unseen in training; they count as wrong. Items of a pool
+    that have no modality at all are left out.
 
     Raises
     ------
@@ -50,6 +51,9 @@ def prepare(
         raise ValueError(f"validation is a tuple of {len(validation)}; give the pair (X, y).")
     found = read(X, partial=False)
     rows, labels, held = training_rows(X, y, len(found))
+    if is_pool(X):  # its items of which nothing could be read are no rows to learn from
+        some = found.present[rows].any(axis=1)
+        rows, labels, held = rows[some], labels[some], None if held is None else held[some]
     classes, codes = encode_labels(labels, len(rows))
     whole(found, rows)
     rule = False if own else held if validation is None and held is not None else validation

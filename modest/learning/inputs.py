@@ -123,8 +123,10 @@ class Reader:
         return made
 
 
-def whole(found: Table, rows: Int, argument: str = "X") -> None:
+def whole(found: Table, rows: Int, argument: str = "X", lone: bool = False) -> None:
     """Check some rows of a table: each must have a modality, and no present row of a ready view NaN or inf.
+
+    ``lone``: rows without any modality will do, as a pool has them whose files could not be read.
 
     Raises
     ------
@@ -132,7 +134,7 @@ def whole(found: Table, rows: Int, argument: str = "X") -> None:
         Naming the first row that has none, or the first present row that holds NaN or inf.
     """
     empty = rows[~found.present[rows].any(axis=1)]
-    if len(empty):
+    if len(empty) and not lone:
         raise ValueError(f"{argument} row {empty[0]} (id {found.ids[empty[0]]}) has no modality at all; leave it out.")
     for m, (name, column) in enumerate(zip(found.names, found.columns)):
         if not isinstance(column, Ready):

@@ -93,3 +93,37 @@ def test_errors_are_one_sentence_and_leave_nothing(pool, command, arguments, mes
     assert result.exit_code != 0
     assert message in str(result.exception)
     assert not (pool / "models").exists()
+
+
+def test_an_item_of_which_nothing_could_be_read_is_left_out(tmp_path):
+    from PIL import Image
+
+    rng, lines = np.random.default_rng(0), ["id,image,label"]
+    for i in range(12):
+        low = 0 if i % 2 else 128
+        Image.fromarray(rng.integers(low, low + 128, (8, 8, 3), dtype=np.uint8)).save(tmp_path / f"{i:02}.png")
+        lines.append(f"{i:02},{i:02}.png,{'dark' if i % 2 else 'light'}")
+    (tmp_path / "05.png").write_bytes(b"")
+    (tmp_path / "items.csv").write_text("\n".join(lines))
+    opened = modest.ingest(tmp_path / "items.csv", tmp_path / "pool")
+    modest.encoders.embed(opened, {"image": "pixels?size=4"})
+    assert call(train.command, tmp_path / "pool", "--method", "late", "--epochs", 3).exit_code == 0
+    clf, opened = modest.load(tmp_path / "pool/models/late"), modest.open(tmp_path / "pool")
+    with pytest.warns(UserWarning, match="1 rows have no modality that could be read, the first is '05'"):
+        found = clf.outputs(opened)
+    assert found.proba[5].tolist() == [0.5, 0.5]
+    assert not found.present[5].any()
+    views = opened.views()
+    with pytest.raises(ValueError, match=r"row 5 \(id 05\) has no modality"):  # of views in memory it is an error
+        clf.outputs(views)
+
+
+def test_a_model_of_the_first_format_is_refused_in_a_sentence(pool):
+    import json
+
+    assert call(train.command, pool, "--epochs", 1).exit_code == 0
+    path = pool / "models" / "mla" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "format": 1}))
+    with pytest.raises(ValueError, match=r"saved by modest 0\.1.*train it again"):
+        modest.load(path.parent)
