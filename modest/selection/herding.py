@@ -32,7 +32,7 @@ Kernel = Literal["rbf", "laplace", "student", "tophat"]
 
 # squared distance, bandwidth -> similarity
 KERNELS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
-    "rbf": lambda d2, h: torch.exp(-d2 / h**2),
+    "rbf": lambda d2, h: (d2 * (-1.0 / h**2)).exp_(),
     "laplace": lambda d2, h: torch.exp(-d2.sqrt() / h),
     "student": lambda d2, h: (1.0 + 2.0 * d2 / h**2) ** -0.75,
     "tophat": lambda d2, h: (d2 < h**2).to(d2.dtype),
