@@ -12,6 +12,7 @@ from modest.cli.pairs import number, pairs
 
 if TYPE_CHECKING:
     from modest.data.pool import Pool
+    from modest.representation import Representation
 
 
 def command(
@@ -35,6 +36,7 @@ def command(
     width: int = typer.Option(None, "--width", help="Features of the common space; 512."),
     autocast: bool = typer.Option(False, "--autocast", help="Multiply in bf16."),
     fresh: bool = typer.Option(False, "--fresh", help="Train again though there is a model of this name."),
+    more: bool = typer.Option(False, "--extend", help="Train nothing; write the views of appended rows too."),
     memory: str = typer.Option("2GB", "--memory", help="Of decoded media kept between epochs."),
     device: str = typer.Option(None, "--device", help="cpu or cuda; decided by modest if left out."),
     seed: int = output.SEED,
@@ -48,11 +50,14 @@ def command(
     Example: modest represent pool --image "resnet18?width=0.25&size=64" --text "bert?layers=2&hidden=128&heads=2"
     """
     import modest
-    from modest.representation import modality_gap
-    from modest.representation.stage import of_preset, represent
+    from modest.representation.stage import extend, of_preset, represent
     from modest.training import world
 
     opened, here = modest.open(pool), world()
+    if more:
+        with output.progress("encoding", hidden=json) as progress:
+            made = extend(opened, name=name, progress=progress, device=device, memory=memory)
+        return _finish(opened, made, name, json)
     settings: dict[str, Any] = of_preset(preset) if preset else {}
     named = {"image": image, "text": text, "audio": audio, "video": video}
     asked = {m: told for m, told in named.items() if told} | pairs(view, "--view", "NAME=ENCODER")
@@ -67,19 +72,25 @@ def command(
             opened, encoders, name=name, fresh=fresh, world=here, progress=progress, device=device, memory=memory,
             sources=sources, seed=seed, **settings,
         )  # fmt: skip
-    if not here.main:
-        return
+    if here.main:
+        _finish(opened, made, name, json)
+
+
+def _finish(pool: Pool, made: Representation, name: str, json: bool) -> None:
+    """Say what was trained and what its space is like."""
+    from modest.representation import modality_gap
+
     history = made.about["history"]
-    gap = modality_gap(opened.views(dict.fromkeys(made.names, name)))
-    payload = {"pool": str(pool), "name": name, "modalities": list(made.names), "history": history, "gap": gap.gap}
+    gap = modality_gap(pool.views(dict.fromkeys(made.names, name)))
+    payload = {"pool": str(pool.path), "name": name, "modalities": list(made.names), "history": history, "gap": gap.gap}
     first, last = history[0]["all"], history[-1]["all"]
     told = [
         f"{', '.join(made.names)} trained for {len(history)} epochs, loss {first:.3f} to {last:.3f}",
-        *(_view(opened, modality, name) for modality in made.names),
+        *(_view(pool, modality, name) for modality in made.names),
         f"modality gap {gap.gap:.3f}, cosine of paired items {gap.paired:.3f}, of unpaired {gap.unpaired:.3f}",
-        f"these views are the pool's default now; the model is {opened.path / 'models' / name}",
+        f"these views are the pool's default now; the model is {pool.path / 'models' / name}",
     ]
-    output.finish(payload, json, told, f"modest select {pool} --budget 0.01 --method mmcsal")
+    output.finish(payload, json, told, f"modest select {pool.path} --budget 0.01 --method mmcsal")
 
 
 def _encoders(pool: Pool, asked: dict[str, str], given: Any) -> tuple[dict[str, Any] | None, dict[str, str]]:

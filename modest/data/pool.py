@@ -146,10 +146,10 @@ class Pool:
 
     @property
     def short(self) -> dict[str, str]:
-        """Modality -> URI of default views that have the first items only, since others were appended."""
+        """Modality -> URI of default views by frozen encoders that lack the items appended since."""
         names = {name: self.encoder(name, None) for name in self.names}
         short = {m: e for m, e in names.items() if stored.shape(self.path, m, e)[0] < len(self)}
-        return {modality: stored.made_by(self.path, modality, encoder)[0] for modality, encoder in short.items()}
+        return {m: stored.made_by(self.path, m, e)[0] for m, e in short.items() if not stored.trained(self.path, m, e)}
 
     def embed_command(self) -> str:
         """Command line that completes short views, or makes views of the raw columns, ``URI`` standing for encoders."""

@@ -17,6 +17,8 @@ from modest.types import Bool, Ids
 if TYPE_CHECKING:
     import pandas as pd
 
+TRAINED = "stage 1, run "  # how the origin of such a view begins; the beginning of the run's digest follows
+
 
 def open_view(pool: Path, modality: str, encoder: str, rows: str, n: int, ids: Callable[[], Ids]) -> NDArray[Any]:
     """Memory map (n, d) of a view; ``rows`` is the hash of the pool's n ids, which ``ids`` gives when they are needed.
@@ -36,6 +38,8 @@ def open_view(pool: Path, modality: str, encoder: str, rows: str, n: int, ids: C
     if rows in about.get("earlier", ()) and len(array) >= n:
         return array[:n]
     command = embed_command(pool, {modality: made_by(pool, modality, encoder)})
+    if trained(pool, modality, encoder):
+        command = shlex.join(["modest", "represent", str(pool), "--name", encoder, "--extend"])
     if len(array) < n and about.get("rows") == files.rows_hash(ids()[: len(array)]):
         raise ValueError(f"view {modality}={encoder} covers {len(array)} of the {n} items; complete it with: {command}")
     again = "ingest the pool again" if encoder == "given" else f"make it again with: {command}"
@@ -56,6 +60,12 @@ def shape(pool: Path, modality: str, encoder: str) -> tuple[int, int]:
     """(items covered, features) of a view, by its description."""
     rows, width = files.read_json(pool / "views" / modality / f"{encoder}.json")["shape"]
     return int(rows), int(width)
+
+
+def trained(pool: Path, modality: str, encoder: str) -> bool:
+    """Whether a view was made by an encoder that was trained on this pool."""
+    about = files.read_json(pool / "views" / modality / f"{encoder}.json")
+    return str(about.get("origin", "")).startswith(TRAINED)
 
 
 def made_by(pool: Path, modality: str, encoder: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from modest.checks import row_numbers
 from modest.data.features import Feature
+from modest.data.stored import TRAINED
 from modest.encoders.table import Table, table
 from modest.encoders.towers import linear
 from modest.encoders.trainable import Backbone, build
@@ -24,7 +25,7 @@ from modest.types import Bool, Float, Int, Views
 __all__ = ["FORMAT", "KIND", "ORIGIN", "Embedding", "Representation"]
 
 KIND, FORMAT = "representation", 1
-ORIGIN = "stage 1, run "  # of its views, with the beginning of the run's digest
+ORIGIN = TRAINED  # of its views
 _BATCH = 256
 
 

@@ -26,7 +26,7 @@ from modest.representation.objective import Objective
 from modest.representation.pretrain import pretrain, ready_names
 from modest.training import Kept, Plan, World, read_config, resume
 
-__all__ = ["of_preset", "represent"]
+__all__ = ["extend", "of_preset", "represent"]
 
 Progress = Callable[[int, int], None]
 CHECKPOINT = "run.safetensors"
@@ -121,6 +121,28 @@ def represent(
         _write_views(pool, made, name, progress, device, memory)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     world.wait()
+    return made
+
+
+def extend(
+    pool: Pool | str | Path,
+    *,
+    name: str = "stage1",
+    progress: Progress | None = None,
+    device: str | None = None,
+    memory: str | int = "2GB",
+) -> Representation:
+    """Write the views of every row by a model that is there, untrained any further: for rows that were appended.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, or it is no representation.
+    """
+    pool = Pool(pool) if isinstance(pool, (str, Path)) else pool
+    folder = pool.path / "models" / name
+    made = Representation.from_config(folder, read_config(folder, {KIND: FORMAT}), device)
+    _write_views(pool, made, name, progress, device, memory)
     return made
 
 

@@ -210,3 +210,27 @@ def test_a_preset_is_the_arguments_it_stands_for():
         of_preset("food101/supervised")
     with pytest.raises(ValueError, match="preset='food'"):
         of_preset("food")
+
+
+def test_rows_appended_later_are_encoded_by_the_model_that_is_there(tmp_path):
+    from modest.representation.stage import extend
+
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((60, 5)).astype(np.float32), rng.standard_normal((60, 4)).astype(np.float32)
+    ids = [f"i{k:02}" for k in range(60)]
+    pool = modest.ingest({"id": ids[:50], "a": x[:50], "b": y[:50]}, tmp_path / "pool")
+    plan = Plan(epochs=2, warmup=1, schedule="cosine")
+    made = represent(pool, plan=plan, objective=Objective(3), batch_size=16, width=4)
+    before = np.array(modest.open(pool.path).views({"a": "stage1"}).arrays["a"])
+    modest.ingest({"id": ids[50:], "a": x[50:], "b": y[50:]}, pool.path, append=True)
+    grown = modest.open(pool.path)
+    with pytest.raises(ValueError, match=r"covers 50 of the 60 items; complete it with: .*--name stage1 --extend"):
+        grown.views({"a": "stage1"})
+    assert grown.short == {}  # what embed could complete
+    extend(grown)
+    after = modest.open(pool.path).views({"a": "stage1"}).arrays["a"]
+    assert np.array_equal(after[:50], before)
+    given = grown.views({"a": "given", "b": "given"}).arrays
+    assert np.allclose(after[50:], made.encode(given).arrays["a"][50:], atol=1e-6)
+    with pytest.raises(FileNotFoundError):
+        extend(grown, name="nothing")
