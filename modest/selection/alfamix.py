@@ -14,7 +14,7 @@ Reference: Parvaneh et al., CVPR 2022 ("Active learning by feature mixing").
     closed form  alpha = eps / sqrt(D) |a_c - z_i| / |g_i| g_i / (a_c - z_i), so that the mixture is
                  z_i + eps / sqrt(D) |a_c - z_i| g_i / |g_i|: the anchor matters by its distance alone
     learned      alpha from N(eps / 2, eps / 2) in [1e-8, eps], five steps down -CE(f(mixture), y_i) + 0.01 |alpha|,
-                 each the first step of a new Adam (rate 0.1, the last 0.01); flips are looked for before each step
+                 each the first step of a new Adam, rate 0.1; flips are looked for before each step
     picks        the candidate nearest each of ``budget`` centres of k-means over unit z
 
 Departures: what candidates leave open is drawn without replacement, by (seed, id), from the other candidates and then
@@ -134,7 +134,7 @@ def _answer(
         f"flips towards class {target[row]} within {cap_of[row]:.2g} of the way; stands for {k} of {len(found)} such"
         for row, k in zip(chosen, stands)
     ]
-    reasons += ["drawn at random, for too few predictions flip"] * len(rest)
+    reasons += ["drawn at random to make up the number"] * len(rest)
     scores = np.append(stands / max(1, len(found)), np.zeros(len(rest)))
     trace = {"candidates": len(found), "cap": float(cap_of[found].max(initial=0.0)), "drawn": len(rest)}
     return answer(rows, free[np.append(chosen, rest)], scores, "alfamix", reasons, trace)

@@ -45,34 +45,33 @@ _PARTS = ("weight1", "bias1", "weight3", "bias3")
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A of unit rows ``x`` (s, D): ``own`` (s,) their squared norms, ``share`` (s,) 1 / c_j."""
+    """A of unit rows ``x`` (s, D), with ``share`` (s,) 1 / c_j, 0 for a row that is like no other."""
 
     x: Tensor
-    own: Tensor
     share: Tensor
     guarded: int
 
     @classmethod
     def over(cls, x: Tensor) -> Graph:
         """Graph of rows (s, D) of norm 1, or 0 for a row without features."""
-        own, total, norm = column_sums(x)
+        total, norm = column_sums(x)
         safe = torch.maximum(total, norm)
         share = torch.where(safe > 1e-6, 1.0 / safe, 0.0)
-        return cls(x, own.to(x.dtype), share.to(x.dtype), int((total < norm * (1.0 - 1e-6)).sum()))
+        return cls(x, share.to(x.dtype), int((total < norm * (1.0 - 1e-6)).sum()))
 
     def apply(self, v: Tensor) -> Tensor:
         """A v for v (s, k)."""
         w = v * self.share[:, None]
-        return self.x @ (self.x.T @ w) - self.own[:, None] * w + v
+        return self.x @ (self.x.T @ w) - w + v
 
 
-def column_sums(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared norms (s,) of the rows of x (s, D), and of every column of X X^T without its diagonal sum and norm."""
+def column_sums(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum (s,) and Euclidean norm (s,) of every column of X X^T without its diagonal, for x (s, D)."""
     wide = x.double()
     own = wide.square().sum(dim=1)
     total = wide @ wide.sum(dim=0) - own
     norm = (((wide @ (wide.T @ wide)) * wide).sum(dim=1) - own.square()).clamp_min(0.0).sqrt()
-    return own, total, norm
+    return total, norm
 
 
 def network(graph: Graph, spread: Tensor, weights: Mapping[str, Tensor], mask: Tensor | None = None) -> Any:

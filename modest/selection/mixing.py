@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from modest.neighbours import Rows
 from modest.types import Float, Int
 
-_STEPS, _TINY = 5, 1e-8
+_STEPS, _RATE, _TINY = 5, 0.1, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +88,10 @@ def learn(
     """The shortest alpha (k, D) found that flips the prediction, 1 where none did, and (k,) bool whether one did."""
     alpha, shortest = start.clamp(_TINY, cap) * there, there.clone()
     flipped = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-    for step in range(_STEPS):
+    for _ in range(_STEPS):
         with torch.enable_grad():
             alpha = alpha.detach().requires_grad_()
-            found = logits(z + alpha * (anchor - z) * there)
+            found = logits(z + alpha * (anchor - z))
             loss = 0.01 * alpha.norm(dim=1).sum() - cross_entropy(found, predicted, reduction="sum")
             slope = torch.autograd.grad(loss, alpha)[0]
         alpha = alpha.detach()
@@ -99,8 +99,7 @@ def learn(
         flipped |= now
         shorter = now & (alpha.norm(dim=1) < shortest.norm(dim=1))
         shortest = torch.where(shorter[:, None], alpha, shortest)
-        rate = 0.1 if step < _STEPS * 2 / 3 else 0.01
-        alpha = (alpha - rate * slope / (slope.abs() + _TINY)).clamp(_TINY, cap) * there
+        alpha = (alpha - _RATE * slope / (slope.abs() + _TINY)).clamp(_TINY, cap) * there
     return shortest, flipped
 
 

@@ -70,6 +70,12 @@ def test_closed_form(ref):
             norm = np.linalg.norm(ref["alpha"][k, c], axis=1)
             np.testing.assert_allclose(length[c], np.where(ref["changed"][k, c], norm, np.inf), rtol=1e-6)
     np.testing.assert_array_equal(ever, ref["candidate"])
+    cap_of, target = candidates(one, ref["unlabelled_rows"], anchors, 6, float(ref["alpha_cap"]), 0, False, None)
+    first = np.argmax(ref["changed"].any(axis=1), axis=0)  # the first cap at which each row flips
+    np.testing.assert_allclose(cap_of[ever], ref["caps"][first[ever]])
+    assert np.isinf(cap_of[~ever]).all()
+    norms = np.where(ref["changed"], np.linalg.norm(ref["alpha"], axis=3), np.inf)[first, :, np.arange(116)]
+    np.testing.assert_array_equal(target[ever], norms.argmin(axis=1)[ever])
 
 
 @pytest.mark.parametrize("precision", ["auto", "float64"])
@@ -159,7 +165,7 @@ def test_without_any_flip_rows_are_drawn_without_replacement():
         assert sorted(choice.rows.tolist()) == [2, 3, 4, 5, 6, 7]
         assert choice.trace["drawn"] == 6
         assert (choice.scores == 0).all()
-        assert set(choice.reasons) == {"drawn at random, for too few predictions flip"}
+        assert set(choice.reasons) == {"drawn at random to make up the number"}
     assert len({tuple(choice.rows) for choice in drawn}) > 2
 
 
@@ -170,6 +176,16 @@ def test_candidates_come_before_draws():
     assert set(choice.rows[:2]) == {2, 3}
     never = modest.select(x, 2, "alfamix", **given)
     assert never.trace["drawn"] == 2  # 90 is beyond every anchor: at most 60 away
+
+
+def test_clusters_without_a_member_are_made_up_by_other_candidates():
+    x = np.array([[3.0], [-3.0], [50.0], [0.05], [0.05], [0.05], [0.05], [49.0]])
+    given = {"features": {"x": x}, "head": lambda f: line(f["x"][:, 0]), "labels": np.array([0, 1] + [-1] * 6)}
+    for seed in range(4):
+        choice = modest.select(x, 3, "alfamix", seed, alpha_cap=0.1, **given)
+        assert choice.trace["candidates"] == 4
+        assert choice.trace["drawn"] >= 1
+        assert set(choice.rows) < {3, 4, 5, 6}
 
 
 def test_an_absent_modality_is_not_moved():

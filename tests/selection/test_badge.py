@@ -100,6 +100,7 @@ def one_at_a_time(g, budget, free, ids, seed):
 def test_sharing_a_product_changes_no_pick(batch, seed):
     rng = np.random.default_rng(seed)
     x = np.repeat(rng.normal(size=(12, 7)), 10, axis=0) + 0.3 * rng.normal(size=(120, 7))
+    x *= np.exp(1.5 * rng.normal(size=(120, 1)))  # a few rows are far from everything, most are near
     q = residual(softmax(2 * rng.normal(size=(120, 4))))
     made, free = products(x, q), rng.random(120) < 0.8
     picks, distances, closest = plus_plus(made, 60, free, seed=seed, batch=batch)
@@ -147,6 +148,23 @@ def test_copies_and_a_classifier_that_is_sure():
     assert given.rows.tolist() == [0, 1, 6, 11]
 
 
+def test_copies_are_at_distance_zero_in_single_precision():
+    rng = np.random.default_rng(2)
+    x = np.repeat(rng.normal(size=(9, 300)), 5, axis=0)
+    p = np.repeat(rng.dirichlet(np.ones(7), size=9), 5, axis=0)
+    choice = modest.select(x, 12, "badge", proba=p, features={"x": x}, precision="float32")
+    assert set((choice.rows[:9] // 5).tolist()) == set(range(9))
+    assert (choice.scores[:9] > 0.1).all()
+    assert (choice.scores[9:] == 0).all()
+
+
+def test_the_first_pick_is_the_largest_and_of_equal_ones_the_lowest():
+    x = np.array([[0.95], [-1.0], [0.2], [1.0]])
+    given = {"proba": np.full((4, 2), 0.5), "features": {"x": x}}
+    assert modest.select(x, 1, "badge", **given).rows.tolist() == [1]
+    assert modest.select(Views({"x": x}, ids=list("dcba")), 1, "badge", **given).rows.tolist() == [3]
+
+
 def test_rows_waiting_for_labels_can_count_as_picks():
     x = np.array([[10.0, 0], [9.9, 0], [0, 1], [0, 1.1]])
     taken = np.array([True, False, False, False])
@@ -156,7 +174,7 @@ def test_rows_waiting_for_labels_can_count_as_picks():
     drawn = {int(modest.select(x, 1, "badge", seed, cover_taken=True, **given).rows[0]) for seed in range(20)}
     assert drawn == {2, 3}
     choice = modest.select(x, 2, "badge", cover_taken=True, uniforms=[0.0, 0.9], **given)
-    assert len(set(choice.rows)) == 2
+    assert choice.rows.tolist() == [1, 3]  # the first number is the first pick's
     assert "from all chosen before" in choice.reasons[0]
     with pytest.raises(ValueError, match=r"uniforms has shape \(1,\); it must hold 2 numbers"):
         modest.select(x, 2, "badge", cover_taken=True, uniforms=[0.0], **given)
