@@ -14,7 +14,7 @@ def command(json: bool = JSON) -> None:
     from modest.selection import METHODS
 
     strategies = [
-        {"name": name, "cold": m.cold, "needs": list(m.needs), "cost": m.cost, "paper": m.paper}
+        {"name": name, "cold": m.cold, "needs": list(m.needs), "uses": list(m.uses), "cost": m.cost, "paper": m.paper}
         for name, m in METHODS.items()
     ]
     recipes = [{"name": name, "paper": recipe.paper} for name, recipe in RECIPES.items()]
