@@ -18,7 +18,7 @@ division. Column sums are guarded: with signed features they can vanish or be ne
 so c_j is at least the Euclidean norm of its column, which binds for no column without negative entries; a column of
 zeros is left out. Logarithms are those of the logit, never of 0. All labelled rows and at most ``sample`` others (at
 least 20 times the budget) take part, drawn by (seed, id), in one graph; the trace tells how many.
-Cost s D^2 once, 4 s D h per step; memory 3 s D numbers. ``scores``: uncertain 1 - |sigma(z) - 0.1|, core the distance
+Cost s D^2 once, 4 s D h per step; memory 7 s D numbers. ``scores``: uncertain 1 - |sigma(z) - 0.1|, core the distance
 to everything labelled or chosen.
 """
 
