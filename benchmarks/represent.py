@@ -1,8 +1,8 @@
 """Stage 1 on raw media with and without prototypes: gap, losses, label-efficiency, time and memory.
 
-    python -m benchmarks.represent --into /tmp/represent --predict   # times three epochs, says how long all will take
-    python -m benchmarks.represent --into /tmp/represent --workers 2
-    python -m benchmarks.represent_table --into /tmp/represent
+    python -m benchmarks.represent --into FOLDER --predict   # times three epochs, says how long all will take
+    python -m benchmarks.represent --into FOLDER --workers 2
+    python -m benchmarks.represent_table --into FOLDER
 
 Each cell is a process of its own that writes one JSON file; a second run does only what is missing. ``cost`` cells
 train the three variants in turns, epoch by epoch in one process, so that a busy machine hits all of them alike.
@@ -172,7 +172,7 @@ def predict(args: argparse.Namespace) -> None:
 def arguments(text: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--into", type=Path, default=Path("/tmp/modest-represent"))
+    parser.add_argument("--into", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--one", help=argparse.SUPPRESS)

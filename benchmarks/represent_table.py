@@ -1,6 +1,6 @@
 """Tables of ``benchmarks.represent`` and ``benchmarks.represent_tune`` as Markdown, and their numbers as CSV.
 
-    python -m benchmarks.represent_table --into /tmp/represent [--csv docs/results/2026-11-21-represent]
+    python -m benchmarks.represent_table --into FOLDER [--csv docs/results/2026-11-21-represent]
 
 Means over seeds with the 95 % bootstrap interval of ``modest.evaluation.curves`` (of two seeds nearly their range,
 of one none); differences are paired by seed.
@@ -213,7 +213,7 @@ def write_all(cells: list[Cell], stem: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=Path, default=Path("/tmp/modest-represent"))
+    parser.add_argument("--into", type=Path, required=True)
     parser.add_argument("--csv", help="beginning of the names of the CSV files to write")
     args = parser.parse_args()
     cells = read(args.into)

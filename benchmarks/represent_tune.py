@@ -1,6 +1,6 @@
 """Classifiers on the labels that stage 1 chose: supervised from scratch, and semi-supervised from its encoders.
 
-    python -m benchmarks.represent_tune --into /tmp/represent --workers 2      # after benchmarks.represent
+    python -m benchmarks.represent_tune --into FOLDER --workers 2      # after benchmarks.represent
 
 Choices are those on the views of the variant named; ``scratch`` trains the same encoders anew on choices made on the
 views with prototypes (``eval``). Random choices are the same in all three.

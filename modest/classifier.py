@@ -196,8 +196,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def predict(self, X: Any) -> Any:
         """(n,) most probable classes."""
-        best = self.outputs(X).proba.argmax(axis=1)
-        return self.classes_[best]
+        return self._fitted().classes[self.outputs(X).proba.argmax(axis=1)]
 
     def modality_proba(self, X: Any) -> Float:
         """(M, n, C) probabilities of each modality on its own, NaN where it is absent."""
@@ -226,9 +225,10 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
-        params = {**config["params"], "hidden": tuple(config["params"]["hidden"]), "device": device}
-        self = cls(**{**params, "betas": tuple(params["betas"]), "encoders": as_given(config["modalities"])})
-        self._keep(Trained.load(folder, config))
+        trained = Trained.load(folder, config)  # first: it refuses formats that lack what is asked for below
+        params: dict[str, Any] = {**config["params"], "device": device, "encoders": as_given(config["modalities"])}
+        self = cls(**{name: tuple(v) if name in ("hidden", "betas") else v for name, v in params.items()})
+        self._keep(trained)
         self.unreadable_, self.history_, self.dynamics = {}, [], None
         return self
 

@@ -55,6 +55,8 @@ def command(
 
     opened, here = modest.open(pool), world()
     if more:
+        if not here.main:  # nothing is trained: one process encodes
+            return
         with output.progress("encoding", hidden=json) as progress:
             made = extend(opened, name=name, progress=progress, device=device, memory=memory)
         return _finish(opened, made, name, json)

@@ -64,6 +64,17 @@ class Preset:
         """Names of the modalities, in the order of ``backbones``."""
         return tuple(self.backbones)
 
+    @property
+    def encoders(self) -> dict[str, dict[str, Any]]:
+        """Keyword arguments of ``build`` by modality, published weights among them where the paper starts from some."""
+        named = {m: {"weights": weights} if weights else {} for m, weights in self.weights.items()}
+        return {m: {**knobs, **named[m]} for m, knobs in self.backbones.items()}
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Highest rates by modality, "projectors" and "heads", as trainings take them."""
+        return {group.removeprefix("encoders."): rate for group, rate in self.lr.items()}
+
 
 def _fixed(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType({key: _fixed(value) if isinstance(value, dict) else value for key, value in table.items()})

@@ -113,11 +113,12 @@ def _values(pool: Pool | None, name: str, column: str | None, partial: bool) -> 
             return None
         raise ValueError(f"{name!r} is to be read from raw media, which only a Pool has; give modest.open(path).")
     try:
-        return raw.values_of(pool, raw.column_of(pool, name, {name: column} if column else None))
+        found = raw.column_of(pool, name, {name: column} if column else None)
     except ValueError:
         if partial:
             return None
         raise
+    return raw.values_of(pool, found)
 
 
 def _view(pool: Pool | None, views: Views | None, name: str, encoder: str, partial: bool) -> Views | None:

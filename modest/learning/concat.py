@@ -4,7 +4,8 @@ Symbols: f_m features (n, s), W = [W_1 ... W_M] (C, M s), b (C,), r_im = 1 if mo
 
 Equation: z_i = sum_m r_im W_m f_m(x_i) + b; loss = mean_i CE(z_i, y_i).
 
-With ``unimodal_heads`` every modality also has a head of its own, H_m (C, s), and the loss is the mean of all M + 1:
+With ``unimodal_heads`` every modality also has a head of its own, H_m (C, s), and the loss is the mean of all M + 1 (of
+those the batch has rows for):
 (CE(z) + sum_m CE(H_m f_m)) / (M + 1), each over the rows it has, as in the classifier that MMCSAL's experiments take
 over from BMMAL. Prediction is the joint head's either way.
 

@@ -11,7 +11,6 @@ from scipy.special import log_softmax
 from scipy.special import softmax as scipy_softmax
 
 from modest.training.batches import Batches
-from modest.training.task import Task
 from modest.types import Bool, Float, Int
 
 __all__ = ["Dynamics", "forward", "measure", "softmax"]
@@ -35,7 +34,7 @@ def forward(task: Any, batches: Batches) -> tuple[Float, Float, Float, Bool]:
     return fused.double().numpy(), own.double().numpy(), weights.double().numpy(), present.numpy()
 
 
-def measure(task: Task, batches: Batches) -> tuple[tuple[float, ...], Mapping[str, float]]:
+def measure(task: Any, batches: Batches) -> tuple[tuple[float, ...], Mapping[str, float]]:
     """Accuracy and mean negative log likelihood (nats) on labelled rows; the rank is accuracy, then likelihood.
 
     Rows whose class number is -1 (unknown in training) count as wrong and have no likelihood.

@@ -23,15 +23,12 @@ def of_preset(name: str) -> dict[str, Any]:
     told = preset(name)
     if told.stage == "pretraining":
         raise ValueError(f"preset {name!r} has no labels to train on; give it to modest represent.")
-    rates = {group.removeprefix("encoders."): rate for group, rate in told.lr.items()}
+    rates = told.rates
     lr = rates.pop("heads")
-    encoders = {
-        m: {**knobs, **({"weights": told.weights[m]} if told.weights[m] else {})} for m, knobs in told.backbones.items()
-    }
     return {
         "method": "concat",
         "options": {"unimodal_heads": True},
-        "encoders": encoders if told.start == "published" else None,
+        "encoders": told.encoders if told.start == "published" else None,
         "epochs": told.epochs,
         "warmup": told.warmup,
         "lr": lr,

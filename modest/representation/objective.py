@@ -27,7 +27,7 @@ from modest.checks import known
 from modest.representation.embedding import Embedding
 from modest.representation.infonce import cross_modal
 from modest.representation.prototypes import Prototypes, cluster, prototype_loss
-from modest.training import Batch, Batches, Logits, World
+from modest.training import Batch, Batches, World
 
 __all__ = ["Objective", "Pretraining"]
 
@@ -202,10 +202,6 @@ class Pretraining:
 
     def before_step(self, group: str) -> None:
         """Leave the gradients alone."""
-
-    def logits(self, batch: Batch) -> Logits:
-        """Never asked: there are no classes."""
-        raise NotImplementedError("pretraining has no classes to predict; encode with run.result.")
 
     def state(self) -> Mapping[str, Tensor]:
         """Features of the past epoch; prototypes are made anew at the beginning of the next one."""

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from modest.data import files
+from modest.data import files, stored
 from modest.data.pool import Pool
 from modest.data.writing import write_view
 from modest.encoders import ready
 from modest.encoders.presets import preset
 from modest.encoders.shards import Target
 from modest.encoders.table import Table
-from modest.representation.embedding import FORMAT, KIND, ORIGIN, Representation
+from modest.representation.embedding import FORMAT, KIND, Representation
 from modest.representation.objective import Objective
 from modest.representation.pretrain import pretrain, ready_names
 from modest.training import Kept, Plan, World, read_config, resume
@@ -43,9 +43,6 @@ def of_preset(name: str) -> dict[str, Any]:
     told = preset(name)
     if told.prototypes is None or told.temperature is None:
         raise ValueError(f"preset {name!r} is for modest train; here take {told.data}/pretraining.")
-    encoders = {
-        m: {**knobs, **({"weights": told.weights[m]} if told.weights[m] else {})} for m, knobs in told.backbones.items()
-    }
     plan = Plan(
         epochs=told.epochs,
         lr=told.lr["projectors"],
@@ -54,11 +51,11 @@ def of_preset(name: str) -> dict[str, Any]:
         schedule=told.schedule,
         betas=told.betas,
         warmup=told.warmup,
-        rates={group.removeprefix("encoders."): rate for group, rate in told.lr.items()},
+        rates=told.rates,
     )
     objective = Objective(told.prototypes, told.temperature)
     return {
-        "encoders": encoders,
+        "encoders": told.encoders,
         "objective": objective,
         "plan": plan,
         "batch_size": told.batch,
@@ -169,7 +166,7 @@ def _refuse_other_views(pool: Pool, name: str, modalities: Iterable[str]) -> Non
     """Leave alone what another encoder wrote."""
     for modality in modalities:
         about = pool.path / "views" / modality / f"{name}.json"
-        if about.is_file() and not str(files.read_json(about).get("origin", "")).startswith(ORIGIN):
+        if about.is_file() and not stored.trained(pool.path, modality, name):
             raise ValueError(f"{modality}={name} is a view that another encoder made; give another name.")
 
 
@@ -184,7 +181,7 @@ def _under_way(kept: Kept) -> bool:
 def _forget(pool: Pool, name: str) -> None:
     """Remove a model and its views, descriptions first."""
     for about in (pool.path / "views").glob(f"*/{name}.json"):
-        if str(files.read_json(about).get("origin", "")).startswith(ORIGIN):
+        if stored.trained(pool.path, about.parent.name, name):
             about.unlink()
     shutil.rmtree(pool.path / "models" / name, ignore_errors=True)
 

@@ -148,13 +148,13 @@ class Batches:
 
 def _ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
     """Make batches in a thread, at most ``depth`` ahead of whoever reads them; an error there is raised here."""
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
+    made: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
     stop = threading.Event()
 
     def put(what: Batch | BaseException | None) -> None:
         while not stop.is_set():
             try:
-                return ready.put(what, timeout=0.1)
+                return made.put(what, timeout=0.1)
             except queue.Full:
                 continue
 
@@ -171,7 +171,7 @@ def _ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        while (got := ready.get()) is not None:
+        while (got := made.get()) is not None:
             if isinstance(got, BaseException):
                 raise got
             yield got

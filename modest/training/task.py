@@ -77,10 +77,6 @@ class Task(Protocol):
         """Edit the gradients of ``group`` in place, between the backward pass and the step."""
         ...
 
-    def logits(self, batch: Batch) -> Logits:
-        """Predictions; nothing is changed."""
-        ...
-
 
 @runtime_checkable
 class Stateful(Protocol):

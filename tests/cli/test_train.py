@@ -124,6 +124,7 @@ def test_a_model_of_the_first_format_is_refused_in_a_sentence(pool):
     assert call(train.command, pool, "--epochs", 1).exit_code == 0
     path = pool / "models" / "mla" / "config.json"
     config = json.loads(path.read_text())
+    del config["modalities"], config["reading"], config["params"]["betas"]  # what such a model does not have
     path.write_text(json.dumps({**config, "format": 1}))
     with pytest.raises(ValueError, match=r"saved by modest 0\.1.*train it again"):
         modest.load(path.parent)
