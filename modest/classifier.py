@@ -227,7 +227,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
         trained = Trained.load(folder, config)  # first: it refuses formats that lack what is asked for below
         params: dict[str, Any] = {**config["params"], "device": device, "encoders": as_given(config["modalities"])}
-        self = cls(**{name: tuple(v) if name in ("hidden", "betas") else v for name, v in params.items()})
+        self = cls(**{**params, "hidden": tuple(params["hidden"]), "betas": tuple(params["betas"])})
         self._keep(trained)
         self.unreadable_, self.history_, self.dynamics = {}, [], None
         return self
