@@ -36,7 +36,7 @@ def memory_bytes(memory: str | int) -> int:
     return size
 
 
-def budget_items(budget: int | float, n: int, free: int) -> int:
+def budget_items(budget: int | float | None, n: int, free: int) -> int:
     """Number of items a budget buys: an int counts items, a float in (0, 1] is a share, max(1, floor(share * n)).
 
     Raises
@@ -61,8 +61,8 @@ def budget_items(budget: int | float, n: int, free: int) -> int:
     return items
 
 
-def taken_mask(taken: Any, n: int) -> Bool:
-    """(n,) bool of rows already taken; ``None`` means none.
+def taken_mask(taken: Any, n: int, name: str = "taken") -> Bool:
+    """(n,) bool of rows already taken, or of what ``name`` says; ``None`` means none.
 
     Raises
     ------
@@ -75,9 +75,11 @@ def taken_mask(taken: Any, n: int) -> Bool:
         return np.zeros(n, dtype=bool)
     mask = np.asarray(taken)
     if mask.dtype != bool:
-        raise TypeError("taken must be a boolean mask with one entry per row, not row numbers; build it with np.isin.")
+        raise TypeError(
+            f"{name} must be a boolean mask with one entry per row, not row numbers; build it with np.isin."
+        )
     if mask.shape != (n,):
-        raise ValueError(f"taken has shape {mask.shape}; it must hold one entry per row, ({n},).")
+        raise ValueError(f"{name} has shape {mask.shape}; it must hold one entry per row, ({n},).")
     return mask
 
 

@@ -116,7 +116,8 @@ class Choice:
 
     ``rows`` (b,) int64, distinct rows of the table given, most important first; ``scores`` (b,) float64, meaning
     documented per method; ``ids`` (b,) strings; ``reasons`` one sentence per row; ``trace`` what happened (objective,
-    coverage, collisions, seconds ...); ``method`` its name in ``modest.selection.METHODS``.
+    coverage, collisions, seconds ...); ``method`` its name in ``modest.selection.METHODS``; ``state`` arrays, numbers
+    and words, by name, that let a later choice on a grown pool cost only the new rows (empty for most methods).
     """
 
     rows: Int
@@ -125,6 +126,7 @@ class Choice:
     method: str
     reasons: tuple[str, ...] = ()
     trace: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of items chosen."""

@@ -24,7 +24,14 @@ TIE = 1e-9  # two typicalities within this share of each other count as tied
 
 
 def most_typical(
-    rows: Rows, members: Int, count: int, *, neighbours: int = 20, squared: bool = True, spare: int = 64
+    rows: Rows,
+    members: Int,
+    count: int,
+    *,
+    neighbours: int = 20,
+    squared: bool = True,
+    free: Bool | None = None,
+    spare: int = 64,
 ) -> tuple[Int, Float]:
     """``count`` members in the order they are taken, and the typicality of each when it was taken.
 
@@ -32,15 +39,18 @@ def most_typical(
     ----------
     rows : Rows
     members : (m,) int
-        Rows in the frame of ids, ascending; at least ``count``.
+        Rows in the frame of ids, ascending; at least ``count`` free ones.
     neighbours : int
         Most neighbours a typicality looks at.
     squared : bool
         Mean of squared distances (the released code), or of plain ones.
+    free : (m,) bool, optional
+        Members that may be taken; the others are neighbours only.
     spare : int
         Members that may be taken before the lists are made anew; changes nothing but the time.
     """
     left = np.asarray(members, dtype=np.int64)
+    may = np.ones(len(left), dtype=bool) if free is None else free
     picks: list[int] = []
     scores: list[float] = []
     while len(picks) < count:
@@ -53,11 +63,12 @@ def most_typical(
             moved = (near == at).any(axis=1) if k == before else open_rows
             score[moved] = _typicality(value[moved], near[moved], open_rows, k)
             score[~open_rows] = -np.inf
-            at = int((score >= score.max() * (1.0 - TIE)).argmax())
+            choosable = np.where(may, score, -np.inf)
+            at = int((choosable >= choosable.max() * (1.0 - TIE)).argmax())
             picks.append(int(left[at]))
             scores.append(float(score[at]))
             open_rows[at] = False
-        left = left[open_rows]
+        left, may = left[open_rows], may[open_rows]
     return np.array(picks, dtype=np.int64), np.array(scores)
 
 

@@ -16,6 +16,7 @@ Cost about n (C + D) per pick; memory n (C + batch) numbers besides the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,9 +88,12 @@ def plus_plus(
     seed: int = 0,
     uniforms: Float | None = None,
     covered: Int | None = None,
+    still: Callable[[Int], Bool] | None = None,
     batch: int = 64,
 ) -> tuple[Int, Float, Tensor]:
     """Picks (budget,), the distance of each to the picks before it (budget,), final squared distances (n,).
+
+    There are fewer picks where ``still`` leaves no row.
 
     Parameters
     ----------
@@ -105,6 +109,8 @@ def plus_plus(
     covered : (c,) int, optional
         Rows that count as picks already. Without any, the first pick is the free row of largest norm, the lowest on
         ties, and its distance is that norm.
+    still : function, optional
+        Picks so far -> (n,) bool, the rows that may yet be picked; a row that is closed once stays closed.
     batch : int
         Picks that share one product; changes nothing but the speed.
 
@@ -116,13 +122,17 @@ def plus_plus(
     for begin in range(0, len(before), batch):
         at = torch.as_tensor(before[begin : begin + batch], device=norms.device)
         closest = torch.minimum(closest, products.squared_distances(at, norms).amin(dim=1))
-    open_rows = torch.as_tensor(free, device=norms.device).clone()
     picks: list[int] = []
     distances: list[float] = []
 
+    def open_after(more: list[int]) -> Bool:
+        return free if still is None else free & still(np.array(picks + more, dtype=np.int64))
+
+    open_rows = torch.as_tensor(open_after([]), device=norms.device).clone()
+
     def count(rows: list[int], found: list[float]) -> Tensor:
         at = torch.tensor(rows, device=norms.device)
-        open_rows[at] = False
+        open_rows.logical_and_(torch.as_tensor(open_after(rows), device=norms.device))[at] = False
         picks.extend(rows)
         distances.extend(value**0.5 for value in found)
         return torch.minimum(closest, products.squared_distances(at, norms).amin(dim=1))
@@ -131,7 +141,7 @@ def plus_plus(
         first = _largest(norms, open_rows)
         closest = count([first], [float(norms[first])])
     base = torch.as_tensor(keys(products.rows.ids, seed, "plus_plus").astype(np.int64), device=norms.device)
-    while len(picks) < budget:
+    while len(picks) < budget and bool(open_rows.any()):
         weight = torch.where(open_rows, closest, 0.0).double()
         weight = weight if bool((weight > 0).any()) else open_rows.double()
         if uniforms is not None:
@@ -139,7 +149,7 @@ def plus_plus(
             closest = count([pick], [float(closest[pick])])
             continue
         runs = _exponentials(base, len(picks), min(batch, budget - len(picks)))
-        closest = count(*_race(products, norms, weight, closest, runs))
+        closest = count(*_race(products, norms, weight, closest, runs, None if still is None else open_after))
     return np.array(picks, dtype=np.int64), np.array(distances), closest
 
 
@@ -172,9 +182,13 @@ def _exponentials(base: Tensor, first: int, count: int) -> Tensor:
 
 
 def _race(
-    products: Products, norms: Tensor, weight: Tensor, closest: Tensor, runs: Tensor
-) -> tuple[list[int], list[float]]:
-    """Winners of the next races, as many as can be told from their best runners, and the squared distance of each."""
+    products: Products, norms: Tensor, weight: Tensor, closest: Tensor, runs: Tensor,
+    open_after: Callable[[list[int]], Bool] | None,
+) -> tuple[list[int], list[float]]:  # fmt: skip
+    """Winners of the next races, as many as can be told from their best runners, and the squared distance of each.
+
+    ``open_after`` the winners: (n,) bool, who may still win.
+    """
     even = bool((closest[weight > 0] == 0).all())
     top = (weight[None, :] / runs).topk(min(_RUNNERS, len(weight)), dim=1)
     runners, place = torch.unique(top.indices, return_inverse=True)
@@ -196,4 +210,6 @@ def _race(
         found.append(0.0 if even else float(now[k]))
         now = np.where(now > 0, now, 0.0) if even else np.minimum(now, apart[k])
         now[k] = 0.0
+        if open_after is not None:
+            now[~open_after(winners)[rows]] = 0.0
     return winners, found

@@ -25,8 +25,10 @@ from modest.selection import (
     typiclust,
     uherding,
 )
-from modest.selection.arrays import ARRAYS, handed
-from modest.types import Choice, Views
+from modest.selection.arrays import ARRAYS, handed, label_numbers
+from modest.selection.door import earlier, told, within
+from modest.selection.limits import fitting, read_limits
+from modest.types import Bool, Choice, Views
 
 __all__ = [
     "METHODS",
@@ -54,7 +56,9 @@ __all__ = [
 class Method:
     """One strategy: its function, whether it runs without labels, the warm arrays it needs, its cost and its paper.
 
-    ``uses`` names arrays it can do without.
+    ``uses`` names arrays it can do without. ``greedy``: the answer for a smaller budget is the beginning of that for a
+    larger one (as long as the budget does not enlarge a sample that the method draws). ``limits``: it obeys quotas and
+    costs itself. ``increments``: it can go on from the ``state`` of an earlier choice.
     """
 
     function: Callable[..., Choice]
@@ -63,26 +67,55 @@ class Method:
     cost: str
     paper: str
     uses: tuple[str, ...] = ()
+    greedy: bool = False
+    limits: bool = False
+    increments: bool = False
 
 
 METHODS: Mapping[str, Method] = {
-    "random": Method(random.random, True, (), "n", "-"),
+    "random": Method(random.random, True, (), "n", "-", greedy=True, limits=True),
     "kmeans": Method(kmeans.kmeans, True, (), "100 n b d", "Lloyd 1982"),
-    "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018"),
+    "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018", greedy=True),
     "activeft": Method(activeft.activeft, True, (), "steps (n/refresh + b) b d", "Xie et al., CVPR 2023"),
     "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
-    "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024"),
+    "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024", greedy=True),
     "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
-    "probcover": Method(probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022"),
-    "uherding": Method(
-        uherding.uherding, True, (), "n n d, n <= 35,000", "Bae et al., ICLR 2025", uses=("proba", "labels")
+    "probcover": Method(
+        probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022", greedy=True
     ),
-    "entropy": Method(entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009"),
-    "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001"),
-    "badge": Method(badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020"),
-    "bmmal": Method(bmmal.bmmal, False, ("features", "coalition_proba"), "n b (C + d)", "Shen et al., ACM MM 2023"),
+    "uherding": Method(
+        uherding.uherding,
+        True,
+        (),
+        "n n d, n <= 35,000",
+        "Bae et al., ICLR 2025",
+        uses=("proba", "labels"),
+        greedy=True,
+    ),
+    "entropy": Method(
+        entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009", greedy=True, limits=True
+    ),
+    "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001", greedy=True, limits=True),
+    "badge": Method(
+        badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020", greedy=True, limits=True
+    ),
+    "bmmal": Method(
+        bmmal.bmmal,
+        False,
+        ("features", "coalition_proba"),
+        "n b (C + d)",
+        "Shen et al., ACM MM 2023",
+        greedy=True,
+        limits=True,
+    ),
     "gcnal": Method(
-        gcnal.gcnal, False, ("features",), "steps s d h, s <= 10,000", "Caramalau et al., CVPR 2021", uses=("labels",)
+        gcnal.gcnal,
+        False,
+        ("features",),
+        "steps s d h, s <= 10,000",
+        "Caramalau et al., CVPR 2021",
+        uses=("labels",),
+        greedy=True,
     ),
     "alfamix": Method(
         alfamix.alfamix, False, ("features", "head", "labels"), "caps n C heads", "Parvaneh et al., CVPR 2022"
@@ -92,11 +125,17 @@ METHODS: Mapping[str, Method] = {
 
 def select(
     views: Views | Mapping[str, Any] | Any,
-    budget: int | float,
+    budget: int | float | None,
     method: str = "maxherding",
     seed: int = 0,
     taken: Any = None,
     *,
+    closed: Any = None,
+    groups: Any = None,
+    quotas: Mapping[Any, int] | int | None = None,
+    costs: Any = None,
+    total: float | None = None,
+    since: Choice | Mapping[str, Any] | None = None,
     memory: str | int = "2GB",
     device: str | None = None,
     proba: Any = None,
@@ -113,13 +152,21 @@ def select(
     views : Views, mapping name -> (n, d_m) array, or one (n, d) array
         Each present row is divided by its norm, never standardised. All-NaN rows, or ``present=False``, are absent.
     budget : int or float
-        Items, or a share in (0, 1] of the table, max(1, floor(share * n)).
+        Items, or a share in (0, 1] of the table, max(1, floor(share * n)). None, with costs: as many as they allow.
     method : str
         A name in ``METHODS``.
     seed : int
         Every draw is keyed by (seed, id), so that shuffling the table shuffles the answer.
     taken : (n,) bool, optional
         Rows that are labelled already: they count as covered and are never chosen.
+    closed : (n,) bool, optional
+        Rows that are never chosen either but, unlike taken ones, still belong to what the choice is to represent.
+    groups, quotas : (n,) labels of any kind, and {label: most rows} or one number for every group; optional
+        No more rows of a group than its quota; groups not named have none. Rows taken before do not count.
+    costs, total : (n,) numbers above 0, and what may be spent; optional
+        The costs of the rows chosen never exceed ``total``; fewer than ``budget`` may be all that fit.
+    since : Choice or its ``state``, optional
+        An earlier choice, for methods with ``increments``: only the rows new since then cost anything.
     memory : str or int
         Budget for arrays, such as ``"2GB"``.
     device : str, optional
@@ -132,15 +179,17 @@ def select(
 
     Returns
     -------
-    Choice with rows of the table given, most important first. ``trace`` adds method, budget, seed, knobs and seconds.
+    Choice with rows of the table given, most important first. ``trace`` adds method, budget, seed, knobs and seconds;
+    with limits also ``ended`` (budget, quotas or total), ``spent`` and ``quotas`` {group: [chosen, most]}.
 
     Raises
     ------
     ValueError
         Unknown method, a budget below 1 or above the free rows, NaN or infinity in a present row, a zero row, an item
-        without any modality, duplicate ids, an array that the method needs and is missing or has another shape.
+        without any modality, duplicate ids, an array that the method needs and is missing or has another shape; an
+        unknown group, quotas that do not reach the budget, a total that buys nothing.
     TypeError
-        A knob the method does not know, an array it has no use for.
+        A knob the method does not know, an array it has no use for, ``since`` for a method without a state.
 
     Examples
     --------
@@ -152,15 +201,37 @@ def select(
     table = as_views(views)
     entry = METHODS[known(method, METHODS, "method")]
     given = (proba, features, coalition_proba, head, labels)
-    arrays = handed(method, entry.needs, entry.uses, dict(zip(ARRAYS, given)))
-    mask = taken_mask(taken, len(table))
-    count = budget_items(budget, len(table), int((~mask).sum()))
+    options = handed(method, entry.needs, entry.uses, dict(zip(ARRAYS, given)))
+    state = earlier(method, entry.increments, since)
+    options |= {} if state is None else {"since": state}
+    covered, shut = taken_mask(taken, len(table)), taken_mask(closed, len(table), "closed")
+    if labels is not None:
+        covered = covered | (label_numbers(labels, len(table)) >= 0)
+    free = ~(covered | shut)
     begin = time.perf_counter()
-    try:
-        choice = entry.function(table, count, taken=mask, seed=seed, memory=memory, device=device, **arrays, **knobs)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise TypeError(f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}.") from error
-        raise
-    told = {"method": method, "budget": count, "seed": seed, "knobs": knobs}
-    return replace(choice, trace={**told, **choice.trace, "seconds": time.perf_counter() - begin})
+
+    def ask(count: int, taken: Bool, closed: Bool) -> Choice:
+        masks = {"taken": taken, "closed": closed} if closed.any() else {"taken": taken}
+        try:
+            return entry.function(table, count, **masks, seed=seed, memory=memory, device=device, **options, **knobs)
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):
+                raise TypeError(f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}.") from error
+            raise
+
+    limits = read_limits(table, free, groups, quotas, costs, total)
+    spending = limits is not None and limits.total is not None
+    asked = None if budget is None and spending else budget_items(budget, len(table), int(free.sum()))
+    limited: dict[str, Any] = {}
+    if limits is None:
+        choice = ask(int(asked or 0), covered, shut)
+    else:
+        count = fitting(limits, asked, free)
+        if entry.limits:
+            options["limits"] = limits
+            choice = ask(count, covered, shut)
+        else:
+            choice = within(limits, count, covered, shut, ask, skip=not entry.greedy)
+        limited = told(limits, choice.rows, asked, free)
+    trace = {"method": method, "budget": asked, "seed": seed, "knobs": knobs, **choice.trace, **limited}
+    return replace(choice, trace={**trace, "seconds": time.perf_counter() - begin})

@@ -35,7 +35,7 @@ from torch import Tensor
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, farthest_first, match, nearest
 from modest.neighbours.device import Precision
-from modest.selection.answer import answer, given_rows, inner_mask, keyed_rows
+from modest.selection.answer import answer, free_rows, given_rows, inner_mask, keyed_rows
 from modest.selection.parametric import Objective, Optimised, Schedule, Settings, halves, optimise, start_at
 from modest.types import Bool, Choice, Int, Views
 
@@ -45,6 +45,7 @@ def activeft(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -68,6 +69,8 @@ def activeft(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows that count as covered and may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and still belong to the pool that is matched.
     seed, memory, device
         As in :func:`modest.select`.
     init : (b,) int or "farthest", optional
@@ -88,19 +91,20 @@ def activeft(
         raise ValueError(f"balance={balance} must be above 0; at 0 the loss no longer depends on the data.")
     settings = Settings(objective, "none", balance, 0.0, temperature, steps, lr, schedule, refresh)
     rows = Rows(views, device=device, memory=memory, precision=precision)
-    return choose_by_parameters("activeft", rows, budget, taken, seed, init, settings)
+    return choose_by_parameters("activeft", rows, budget, taken, closed, seed, init, settings)
 
 
 def choose_by_parameters(
-    method: str, rows: Rows, budget: int | float, taken: Any, seed: int, init: Any, settings: Settings
+    method: str, rows: Rows, budget: int | float, taken: Any, closed: Any, seed: int, init: Any, settings: Settings
 ) -> Choice:
     """Start, optimise, match and report: what ActiveFT and MMCSAL have in common."""
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     start = _start(rows, seed, init, count, ~covered)
     fixed = start_at(rows, rows.take(np.flatnonzero(covered))) if covered.any() else None
     end = optimise(rows, start_at(rows, rows.take(start)), settings, used=~covered, fixed=fixed)
-    by_parameter, before = match(rows, end.u, ~covered)
+    by_parameter, before = match(rows, end.u, free)
     counts = end.counts.cpu().numpy()
     order = np.argsort(-counts, kind="stable")
     picks = by_parameter[order]

@@ -38,7 +38,7 @@ from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, nearest_members
 from modest.neighbours import kmeans as cluster
 from modest.neighbours.device import Precision
-from modest.selection.answer import answer, given_rows, inner_mask, keyed_order
+from modest.selection.answer import answer, free_rows, given_rows, inner_mask, keyed_order
 from modest.selection.arrays import class_numbers, feature_rows
 from modest.selection.mixing import Space, candidates
 from modest.types import Choice, Float, Int, Views
@@ -52,6 +52,7 @@ def alfamix(
     head: Callable[[Mapping[str, Tensor]], Tensor],
     labels: Any,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -79,6 +80,8 @@ def alfamix(
         Class numbers, -1 where unknown; at least one is known, and such rows count as taken.
     taken, seed, memory, device
         As in :func:`modest.select`.
+    closed : (n,) bool, optional
+        Rows that may not be chosen; only free rows are mixed.
     alpha_cap : float
         First cap and step of the caps, in (0, 1].
     learned : bool
@@ -104,11 +107,11 @@ def alfamix(
     rows = Rows(views, device=device, memory=memory)
     known = class_numbers(rows, labels)
     covered = inner_mask(rows, taken_mask(taken, len(rows))) | (known >= 0)
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = np.flatnonzero(free_rows(rows, covered, closed))
+    count = budget_items(budget, len(rows), len(free))
     if not (known >= 0).any():
         raise ValueError("labels has no known class, and alfamix mixes with labelled rows; label some first.")
     space = Space(feature_rows(rows, views, features, memory, precision), head)
-    free = np.flatnonzero(~covered)
     classes = space.logits(space.rows.take(free[:1]).x).shape[1]
     if known.max() >= classes:
         raise ValueError(f"labels goes up to {known.max()}, but head has {classes} classes; number them from 0.")

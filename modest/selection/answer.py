@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modest.checks import taken_mask
 from modest.data.keys import keys
 from modest.neighbours import Rows
+from modest.selection.limits import Limits
 from modest.types import Bool, Choice, Int
 
 
@@ -35,10 +37,30 @@ def inner_mask(rows: Rows, mask: Bool) -> Bool:
     return mask if rows.original is None else mask[rows.original]
 
 
-def highest(score: NDArray[np.floating], allowed: Bool, count: int) -> Int:
-    """The ``count`` allowed rows of highest score (n,), descending; the lowest row on ties within rounding."""
+def free_rows(rows: Rows, covered: Bool, closed: Any) -> Bool:
+    """(n,) bool in the frame of ids: neither ``covered`` (frame of ids) nor ``closed`` (frame of the table)."""
+    return ~(covered | inner_mask(rows, taken_mask(closed, len(rows), "closed")))
+
+
+def inner_limits(rows: Rows, limits: Limits) -> Limits:
+    """Limits of the table's rows in the frame of ids."""
+    return limits if rows.original is None else limits.take(rows.original)
+
+
+def first_of(rows: Rows, order: Int, count: int, limits: Limits | None) -> Int:
+    """The first ``count`` of some rows in order of importance, passing over what the limits do not let in."""
+    return order[:count] if limits is None else order[limits.walk(rows.table_rows(order), count)]
+
+
+def members_and_free(rows: Rows, seed: int, limit: int, members: Bool, free: Bool) -> Int:
+    """Ascending: at most ``limit`` members drawn by (seed, id) and, where some are closed, as many free ones."""
+    return np.union1d(keyed_rows(rows, seed, limit, members), keyed_rows(rows, seed, limit, free))
+
+
+def highest(score: NDArray[np.floating], allowed: Bool) -> Int:
+    """The allowed rows by score (n,), descending; the lowest row first on ties within rounding."""
     rows = np.flatnonzero(allowed)
-    return rows[np.lexsort((rows, -np.round(score[rows], 9)))][:count]
+    return rows[np.lexsort((rows, -np.round(score[rows], 9)))]
 
 
 def given_rows(rows: Rows, given: Any, name: str, count: int, allowed: Bool) -> Int:

@@ -151,8 +151,8 @@ def feature_rows(
     return Rows(table, unit=False, device=str(rows.device), precision=precision, memory=memory, called="features")
 
 
-def class_numbers(rows: Rows, labels: Any) -> Int:
-    """(n,) class numbers in the frame of ids, -1 where unknown.
+def label_numbers(labels: Any, n: int) -> Int:
+    """(n,) class numbers in the frame of the table, -1 where unknown.
 
     Raises
     ------
@@ -160,12 +160,17 @@ def class_numbers(rows: Rows, labels: Any) -> Int:
         For another shape, type or range.
     """
     array = dense(labels)
-    if array.shape != (len(rows),) or array.dtype.kind not in "iu" or (array.size and array.min() < -1):
+    if array.shape != (n,) or array.dtype.kind not in "iu" or (array.size and array.min() < -1):
         raise ValueError(
-            f"labels has shape {array.shape} and type {array.dtype}; it must hold {len(rows)} class numbers from 0, "
+            f"labels has shape {array.shape} and type {array.dtype}; it must hold {n} class numbers from 0, "
             "with -1 where unknown."
         )
-    return array.astype(np.int64)[rows.table_rows(np.arange(len(rows)))]
+    return array.astype(np.int64)
+
+
+def class_numbers(rows: Rows, labels: Any) -> Int:
+    """(n,) class numbers in the frame of ids, -1 where unknown; errors as in :func:`label_numbers`."""
+    return label_numbers(labels, len(rows))[rows.table_rows(np.arange(len(rows)))]
 
 
 def labelled_rows(rows: Rows, covered: Bool, labels: Any) -> Bool:

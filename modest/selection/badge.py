@@ -29,8 +29,9 @@ import numpy as np
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Products, Rows, plus_plus
 from modest.neighbours.device import Precision
-from modest.selection.answer import answer, inner_mask
+from modest.selection.answer import answer, free_rows, inner_limits, inner_mask
 from modest.selection.arrays import distributions, feature_rows, residuals
+from modest.selection.limits import Limits
 from modest.types import Bool, Choice, Views
 
 
@@ -41,9 +42,11 @@ def badge(
     proba: Any,
     features: Any,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
+    limits: Limits | None = None,
     uniforms: Any = None,
     cover_taken: bool = False,
     precision: Precision = "auto",
@@ -62,6 +65,10 @@ def badge(
         Input of the last layer.
     taken : (n,) bool, optional
         Rows that may not be chosen.
+    closed : (n,) bool, optional
+        The same, and never counted as picks.
+    limits : Limits, optional
+        Quotas and costs, see ``limits.py``: rows that do not fit are not drawn.
     seed, memory, device
         As in :func:`modest.select`.
     uniforms : (budget - 1,) float, optional
@@ -80,16 +87,17 @@ def badge(
     """
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     q = distributions(rows, proba)
     inputs = feature_rows(rows, views, features, memory, precision)
     products = Products(inputs, residuals(rows, q, inputs.dtype))
-    return seeded("badge", rows, products, covered, count, seed, uniforms, cover_taken)
+    return seeded("badge", rows, products, covered, free, count, seed, uniforms, cover_taken, limits)
 
 
 def seeded(
-    name: str, rows: Rows, products: Products, covered: Bool, count: int, seed: int, uniforms: Any, cover_taken: bool,
-    told: Mapping[str, Any] | None = None,
+    name: str, rows: Rows, products: Products, covered: Bool, free: Bool, count: int, seed: int, uniforms: Any,
+    cover_taken: bool, limits: Limits | None, told: Mapping[str, Any] | None = None,
 ) -> Choice:  # fmt: skip
     """Choice of the method ``name`` by k-means++ over ``products``; the closing of BADGE and BMMAL.
 
@@ -101,7 +109,10 @@ def seeded(
     if numbers is not None and (numbers.shape != (draws,) or not ((numbers >= 0) & (numbers < 1)).all()):
         raise ValueError(f"uniforms has shape {numbers.shape}; it must hold {draws} numbers in [0, 1), one per draw.")
     before = np.flatnonzero(covered) if counted else None
-    picks, distances, closest = plus_plus(products, count, ~covered, seed=seed, uniforms=numbers, covered=before)
+    still = None if limits is None else inner_limits(rows, limits).open
+    picks, distances, closest = plus_plus(
+        products, count, free, seed=seed, uniforms=numbers, covered=before, still=still
+    )
     reasons = [f"its gradient is {d:.4f} from all chosen before" for d in distances]
     if not counted:
         reasons[0] = f"the largest gradient, of norm {distances[0]:.4f}"

@@ -33,9 +33,10 @@ import torch
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Products, Rows
 from modest.neighbours.device import Precision
-from modest.selection.answer import inner_mask
+from modest.selection.answer import free_rows, inner_mask
 from modest.selection.arrays import coalitions, feature_rows, residuals
 from modest.selection.badge import seeded
+from modest.selection.limits import Limits
 from modest.types import Choice, Float, Views
 
 MOST = 5
@@ -79,9 +80,11 @@ def bmmal(
     features: Any,
     coalition_proba: Any,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
+    limits: Limits | None = None,
     uniforms: Any = None,
     cover_taken: bool = False,
     precision: Precision = "auto",
@@ -98,7 +101,7 @@ def bmmal(
         Input of the last layer, at most five modalities.
     coalition_proba : (2^M, n, C)
         Probabilities of every coalition; bit m of the index is the m-th modality of ``features``.
-    taken, seed, memory, device, uniforms, cover_taken, precision
+    taken, closed, seed, memory, device, limits, uniforms, cover_taken, precision
         As in :func:`modest.selection.badge.badge`.
 
     Raises
@@ -115,7 +118,8 @@ def bmmal(
     """
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     inputs = feature_rows(rows, views, features, memory, precision)
     M = len(inputs.names)
     if M > MOST:
@@ -130,4 +134,4 @@ def bmmal(
     scale = torch.as_tensor(scales(share).T, dtype=inputs.dtype, device=inputs.device)
     products = Products(inputs, residuals(rows, proba[-1], inputs.dtype), scale)
     told = {"mean_share": dict(zip(inputs.names, share.mean(axis=1).tolist()))}
-    return seeded("bmmal", rows, products, covered, count, seed, uniforms, cover_taken, told)
+    return seeded("bmmal", rows, products, covered, free, count, seed, uniforms, cover_taken, limits, told)

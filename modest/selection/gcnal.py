@@ -36,7 +36,7 @@ from torch.nn.functional import logsigmoid, normalize
 from modest.checks import budget_items, known, taken_mask
 from modest.neighbours import Rows, farthest_first
 from modest.neighbours.device import Precision
-from modest.selection.answer import answer, highest, inner_mask, keyed_rows
+from modest.selection.answer import answer, free_rows, highest, inner_mask, members_and_free
 from modest.selection.arrays import feature_rows, labelled_rows
 from modest.types import Bool, Choice, Float, Int, Views
 
@@ -130,6 +130,7 @@ def gcnal(
     *,
     features: Any,
     taken: Any = None,
+    closed: Any = None,
     labels: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
@@ -157,6 +158,8 @@ def gcnal(
         Features to build the graph on.
     taken : (n,) bool, optional
         Rows that count as labelled and may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and still belong to the graph, as unlabelled ones.
     labels : (n,) int, optional
         Class numbers, -1 where unknown; rows that have one count as taken. One row at least must be labelled.
     seed, memory, device
@@ -186,10 +189,11 @@ def gcnal(
         )
     rows = Rows(views, device=device, memory=memory)
     covered = labelled_rows(rows, inner_mask(rows, taken_mask(taken, len(rows))), labels)
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     if not covered.any():
         raise ValueError("gcnal learns what is labelled, and no row is; mark labelled rows by taken or labels.")
-    drawn = keyed_rows(rows, seed, max(sample, 20 * count), ~covered)
+    drawn = members_and_free(rows, seed, max(sample, 20 * count), ~covered, free)
     at = np.sort(np.append(np.flatnonzero(covered), drawn))
     inputs = feature_rows(rows, views, features, memory, precision)
     graph = Graph.over(normalize(inputs.take(at).x, dim=1))
@@ -198,7 +202,7 @@ def gcnal(
     first = {name: value.to(graph.x) for name, value in first.items()}
     labelled = torch.as_tensor(covered[at], device=graph.x.device)
     H, z, losses = train(graph, labelled, first, steps, lr, unlabelled_weight, dropout, generator)
-    picks, scores, reasons = _picks(variant, H, z, ~covered[at], count, margin, rows)
+    picks, scores, reasons = _picks(variant, H, z, covered[at], free[at], count, margin, rows)
     trace = {
         "variant": variant,
         "rows": len(at),
@@ -219,17 +223,17 @@ def _given(start: Mapping[str, Any], width: int) -> dict[str, Tensor]:
 
 
 def _picks(
-    variant: str, hidden: Tensor, logit: Tensor, free: Bool, count: int, margin: float, rows: Rows
+    variant: str, hidden: Tensor, logit: Tensor, covered: Bool, free: Bool, count: int, margin: float, rows: Rows
 ) -> tuple[Int, Float, list[str]]:
     """Places of the picks in the graph, their scores and reasons."""
     if variant == "uncertain":
         share = torch.sigmoid(logit.double()).cpu().numpy()
         score = 1.0 - np.abs(share - margin)
-        picks = highest(score, free, count)
+        picks = highest(score, free)[:count]
         return picks, score[picks], [f"looks labelled by {share[row]:.3f}; sought is {margin:g}" for row in picks]
     table = Views({"graph": torch.cat([hidden, logit[:, None]], dim=1)})
     inner = Rows(table, unit=False, device=str(rows.device), memory=rows.memory, precision=_precision(hidden))
-    picks, distances, _ = farthest_first(inner, count, free, covered=np.flatnonzero(~free))
+    picks, distances, _ = farthest_first(inner, count, free, covered=np.flatnonzero(covered))
     return picks, distances, [f"distance {d:.3f} in the graph from all labelled and chosen before" for d in distances]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, nearest_members
 from modest.neighbours import kmeans as cluster
-from modest.selection.answer import answer, cluster_sample, given_rows, inner_mask
+from modest.selection.answer import answer, cluster_sample, free_rows, given_rows, inner_mask
 from modest.types import Bool, Choice, Int, Views
 
 
@@ -31,6 +31,7 @@ def kmeans(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -48,6 +49,8 @@ def kmeans(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows that count as covered and may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and still belong to the pool that is clustered.
     seed, memory, device
         As in :func:`modest.select`.
     init : (k,) int, optional
@@ -63,15 +66,16 @@ def kmeans(
     """
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     k = count + int(covered.sum())
     sample = cluster_sample(rows, k, seed)
     start = None if init is None else given_rows(rows, init, "init", k, np.ones(len(rows), dtype=bool))
     centres = cluster(rows, k, sample, seed=seed, init=start, rounds=rounds, restarts=restarts)
-    members, label, distance = nearest_members(rows, centres, ~covered)
+    members, label, distance = nearest_members(rows, centres, free)
     size = np.bincount(label, minlength=k)
     picks = _largest(members, size, np.bincount(label[covered], minlength=k) > 0, count)
-    filled = _fill(picks, distance.double().cpu().numpy(), ~covered, count)
+    filled = _fill(picks, distance.double().cpu().numpy(), free, count)
     scores = np.append(size[label[picks]], np.ones(len(filled), dtype=np.int64)) / float(len(rows))
     reasons = [f"nearest the centre of {size[label[row]]} items" for row in picks]
     reasons += ["farthest from its centre; fills an empty cluster"] * len(filled)

@@ -20,8 +20,9 @@ import numpy as np
 
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows
-from modest.selection.answer import answer, highest, inner_mask
+from modest.selection.answer import answer, first_of, free_rows, highest, inner_mask
 from modest.selection.arrays import distributions, score_rows
+from modest.selection.limits import Limits
 from modest.types import Choice, Float, Views
 
 
@@ -43,9 +44,11 @@ def margin(
     *,
     proba: Any,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
+    limits: Limits | None = None,
 ) -> Choice:
     """Choose the ``budget`` rows of smallest margin.
 
@@ -59,6 +62,10 @@ def margin(
         Class probabilities.
     taken : (n,) bool, optional
         Rows that may not be chosen.
+    closed : (n,) bool, optional
+        The same: an item is judged by itself.
+    limits : Limits, optional
+        Quotas and costs, see ``limits.py``: rows that do not fit are passed over.
     seed, memory, device
         As in :func:`modest.select`; nothing is drawn.
 
@@ -69,10 +76,10 @@ def margin(
     [1, 2]
     """
     rows = Rows(views, device=device, memory=memory)
-    free = inner_mask(rows, ~taken_mask(taken, len(rows)))
+    free = free_rows(rows, inner_mask(rows, taken_mask(taken, len(rows))), closed)
     count = budget_items(budget, len(rows), int(free.sum()))
     score = score_rows(rows, distributions(rows, proba), one_minus_margin)
-    picks = highest(score, free, count)
+    picks = first_of(rows, highest(score, free), count, limits)
     reasons = [f"its two likeliest classes are {1.0 - score[row]:.3f} apart" for row in picks]
     trace = {"mean_margin": float(1.0 - score[free].mean())}
     return answer(rows, picks, score[picks], "margin", reasons, trace)

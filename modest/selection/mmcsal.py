@@ -120,6 +120,7 @@ def mmcsal(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -146,6 +147,8 @@ def mmcsal(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows that count as covered and may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and still belong to the pool that is matched.
     seed, memory, device
         As in :func:`modest.select`.
     init : (b,) int or "farthest", optional
@@ -174,4 +177,4 @@ def mmcsal(
     form: Align = align if align is not None else "infonce" if comparable else "none"
     settings = Settings(objective, form, lambda_div, lambda_align, temperature, steps, lr, schedule, refresh)
     rows = Rows(views, device=device, memory=memory, precision=precision)
-    return choose_by_parameters("mmcsal", rows, budget, taken, seed, init, settings)
+    return choose_by_parameters("mmcsal", rows, budget, taken, closed, seed, init, settings)

@@ -17,7 +17,8 @@ import numpy as np
 from modest.checks import budget_items, taken_mask
 from modest.data.keys import keys
 from modest.neighbours import Rows
-from modest.selection.answer import answer, inner_mask, keyed_rows
+from modest.selection.answer import answer, first_of, free_rows, inner_mask, keyed_order
+from modest.selection.limits import Limits
 from modest.types import Choice, Views
 
 
@@ -26,9 +27,11 @@ def random(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
+    limits: Limits | None = None,
 ) -> Choice:
     """Choose ``budget`` free rows uniformly at random.
 
@@ -40,6 +43,10 @@ def random(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows that may not be chosen.
+    closed : (n,) bool, optional
+        The same: an item is judged by itself.
+    limits : Limits, optional
+        Quotas and costs, see ``limits.py``: rows that do not fit are passed over.
     seed, memory, device
         As in :func:`modest.select`.
 
@@ -50,9 +57,10 @@ def random(
     True
     """
     rows = Rows(views, device=device, memory=memory)
-    free = inner_mask(rows, ~taken_mask(taken, len(rows)))
+    free = free_rows(rows, inner_mask(rows, taken_mask(taken, len(rows))), closed)
     count = budget_items(budget, len(rows), int(free.sum()))
     key = keys(rows.ids, seed)
-    picks = keyed_rows(rows, seed, count, free)
+    order = keyed_order(rows, seed)
+    picks = first_of(rows, order[free[order]], count, limits)
     scores = 1.0 - key[picks].astype(np.float64) / 2.0**64
-    return answer(rows, picks, scores, "random", ["drawn at random"] * count, {})
+    return answer(rows, picks, scores, "random", ["drawn at random"] * len(picks), {})

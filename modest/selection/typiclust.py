@@ -32,7 +32,7 @@ import numpy as np
 from modest.checks import budget_items, known, taken_mask
 from modest.neighbours import Rows, most_typical, nearest_members
 from modest.neighbours import kmeans as cluster
-from modest.selection.answer import answer, cluster_sample, inner_mask, keyed_rows
+from modest.selection.answer import answer, cluster_sample, free_rows, inner_mask, members_and_free
 from modest.types import Bool, Choice, Int, Views
 
 
@@ -41,6 +41,7 @@ def typiclust(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -61,6 +62,8 @@ def typiclust(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Labelled rows: they make a cluster wait, and may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and still belong to the pool that is clustered and measured.
     seed, memory, device
         As in :func:`modest.select`.
     clusters : (n,) int, optional
@@ -85,23 +88,23 @@ def typiclust(
             raise ValueError(f"{name}={value} must be at least 1.")
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     if clusters is None:
         k = min(int(covered.sum()) + count, max_clusters)
         centres = cluster(rows, k, cluster_sample(rows, k, seed), seed=seed)
-        label = nearest_members(rows, centres, ~covered)[1]
+        label = nearest_members(rows, centres, free)[1]
     else:
         label = _given(rows, clusters)
-    turns, small = _turns(label, covered, count, min_size)
+    turns, small = _turns(label, covered, free, count, min_size)
     picks, scores = np.zeros(count, dtype=np.int64), np.zeros(count)
     drawn = 0
     for number in np.unique(turns):
-        free = (label == number) & ~covered
-        places = np.flatnonzero(turns == number)
-        some = np.sort(keyed_rows(rows, seed, max(members, 20 * len(places)), free))
-        drawn += len(some) < int(free.sum())
+        own, places = (label == number) & ~covered, np.flatnonzero(turns == number)
+        some = members_and_free(rows, seed, max(members, 20 * len(places)), own, own & free)
+        drawn += len(some) < int(own.sum())
         picks[places], scores[places] = most_typical(
-            rows, some, len(places), neighbours=neighbours, squared=distance == "squared"
+            rows, some, len(places), neighbours=neighbours, squared=distance == "squared", free=free[some]
         )
     size, labelled = np.bincount(label), np.bincount(label[covered], minlength=int(label.max()) + 1)
     reasons = [f"typical of {size[c]} items of its cluster, {labelled[c]} of them labelled" for c in turns]
@@ -114,7 +117,7 @@ def typiclust(
     return answer(rows, picks, scores, "typiclust", reasons, trace)
 
 
-def _turns(label: Int, covered: Bool, count: int, min_size: int) -> tuple[Int, int]:
+def _turns(label: Int, covered: Bool, free: Bool, count: int, min_size: int) -> tuple[Int, int]:
     """Cluster of every pick (count,) in turn, and how many of them fall to clusters of at most ``min_size`` rows."""
     size = np.bincount(label)
     labelled = np.bincount(label[covered], minlength=len(size))
@@ -122,7 +125,7 @@ def _turns(label: Int, covered: Bool, count: int, min_size: int) -> tuple[Int, i
     turns: list[Int] = []
     small = 0
     for tier, served in enumerate((order[size[order] > min_size], order[size[order] <= min_size])):
-        left = (size - labelled)[served]
+        left = np.bincount(label[free], minlength=len(size))[served]
         wanted = min(int(left.sum()), count - sum(len(t) for t in turns))
         if wanted:
             place = np.repeat(np.arange(len(served)), left)
