@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BYTES = 40
+PARTS = 12  # pairs added at different times are joined when there are more parts than that
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,28 +34,73 @@ class Lists:
         return place, self.other[entry].long(), self.value[entry]
 
 
-@dataclass(frozen=True, eq=False)
 class Pairs:
     """The same pairs twice: lists by candidate, whose other rows are targets, and lists by target."""
 
-    by_candidate: Lists
-    by_target: Lists
+    def __init__(self, candidates: int, targets: int, device: torch.device) -> None:
+        self.candidates, self.targets, self.device = candidates, targets, device
+        self.parts: list[tuple[Lists, Lists]] = []
+        self.thinned = 1
 
+    @property
+    def count(self) -> int:
+        """Number of pairs held."""
+        return sum(len(lists.value) for lists, _ in self.parts)
 
-def collect(tiles: Iterator[tuple[int, int, Tensor, Tensor]], candidates: int, targets: int, most: int) -> Pairs | None:
-    """Pairs from tiles of (first candidate, first target, similarities, mask); None if there are more than ``most``."""
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
-    count = 0
-    for first, begin, similarity, mask in tiles:
-        at = mask.nonzero()
-        count += len(at)
-        if count > most:
-            return None
-        c, i = at[:, 0], at[:, 1]
-        found.append(((c + first).int(), (i + begin).int(), similarity[c, i]))
-    c, i, value = (torch.cat(part) for part in zip(*found))
-    found.clear()
-    return Pairs(_lists(c, i, value, candidates), _lists(i, c, value, targets))
+    def add(self, tiles: Iterator[tuple[Tensor, Tensor, Tensor, Tensor]], most: int) -> bool:
+        """Hold pairs from tiles of (candidates, targets, similarities, mask); False if more than ``most``."""
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        count = 0
+        for rows, targets, similarity, mask in tiles:
+            at = mask.nonzero()
+            count += len(at)
+            if count > most:
+                return False
+            c, i = at[:, 0], at[:, 1]
+            found.append((rows[c].int(), targets[i].int(), similarity[c, i]))
+        if found:
+            c, i, value = (torch.cat(part) for part in zip(*found))
+            found.clear()
+            self.put(c, i, value)
+        return True
+
+    def put(self, c: Tensor, i: Tensor, value: Tensor) -> None:
+        """Hold pairs of candidates ``c`` and targets ``i`` (p,) int32, which are not among those held."""
+        self.parts.append((_lists(c, i, value, self.candidates), _lists(i, c, value, self.targets)))
+
+    def of_candidate(self, place: int) -> tuple[Tensor, Tensor]:
+        """Targets of one candidate and the similarity of each."""
+        row = torch.tensor([place], device=self.device)
+        found = [lists.of(row) for lists, _ in self.parts]
+        return torch.cat([f[1] for f in found]), torch.cat([f[2] for f in found])
+
+    def of_targets(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs of some targets: place of each in ``rows``, its candidate, its similarity."""
+        found = [lists.of(rows) for _, lists in self.parts]
+        place, candidates, value = (torch.cat(part) for part in zip(*found))
+        return place, candidates, value
+
+    def crowded(self, picked: int) -> bool:
+        """Whether it is time to let go of pairs that no longer count: many parts, or twice the picks of last time."""
+        return len(self.parts) > PARTS or picked >= 2 * self.thinned
+
+    def triples(self, best: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Candidates, targets and similarities of the pairs above ``best`` (t,)."""
+        found = []
+        for lists, _ in self.parts:
+            target, keep = lists.other, lists.value > best[lists.other.long()]
+            length = lists.start[1:] - lists.start[:-1]
+            c = torch.repeat_interleave(torch.arange(len(length), device=self.device, dtype=torch.int32), length)
+            found.append((c[keep], target[keep], lists.value[keep]))
+        c, i, value = (torch.cat(part) for part in zip(*found))
+        return c, i, value
+
+    def thin(self, best: Tensor, picked: int) -> None:
+        """Let go of pairs not above ``best`` (t,), and join the parts."""
+        c, i, value = self.triples(best)
+        self.parts.clear()
+        self.put(c, i, value)
+        self.thinned = picked
 
 
 def _lists(row: Tensor, other: Tensor, value: Tensor, rows: int) -> Lists:

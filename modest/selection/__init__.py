@@ -75,13 +75,22 @@ class Method:
 METHODS: Mapping[str, Method] = {
     "random": Method(random.random, True, (), "n", "-", greedy=True, limits=True),
     "kmeans": Method(kmeans.kmeans, True, (), "100 n b d", "Lloyd 1982"),
-    "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018", greedy=True),
+    "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018", greedy=True, increments=True),
     "activeft": Method(activeft.activeft, True, (), "steps (n/refresh + b) b d", "Xie et al., CVPR 2023"),
     "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
-    "maxherding": Method(maxherding.maxherding, True, (), "n n d, n <= 35,000", "Bae et al., ECCV 2024", greedy=True),
+    "maxherding": Method(
+        maxherding.maxherding,
+        True,
+        (),
+        "n n d, n <= 35,000",
+        "Bae et al., ECCV 2024",
+        greedy=True,
+        limits=True,
+        increments=True,
+    ),
     "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
     "probcover": Method(
-        probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022", greedy=True
+        probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022", greedy=True, limits=True
     ),
     "uherding": Method(
         uherding.uherding,
@@ -91,6 +100,8 @@ METHODS: Mapping[str, Method] = {
         "Bae et al., ICLR 2025",
         uses=("proba", "labels"),
         greedy=True,
+        limits=True,
+        increments=True,
     ),
     "entropy": Method(
         entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009", greedy=True, limits=True

@@ -89,6 +89,7 @@ def answer(
     method: str,
     reasons: Sequence[str],
     trace: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Choice of the table's rows for picks in the frame of ids."""
     return Choice(
@@ -98,4 +99,5 @@ def answer(
         method=method,
         reasons=tuple(reasons),
         trace=dict(trace),
+        state=dict(state or {}),
     )

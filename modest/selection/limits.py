@@ -89,6 +89,15 @@ class Limits:
         costs = None if self.costs is None else self.costs[rows]
         return Limits(groups, self.most, costs, self.total, self.names)
 
+    def after(self, bought: Int) -> Limits:
+        """What the limits leave once the rows ``bought`` are."""
+        most, total = self.most, self.total
+        if self.groups is not None and most is not None:
+            most = most - np.bincount(self.groups[bought], minlength=len(most))
+        if total is not None:
+            total = total - self.spent(bought)
+        return Limits(self.groups, most, self.costs, total, self.names)
+
     def spent(self, rows: Int) -> float:
         """Cost of some rows; 0 without costs."""
         return 0.0 if self.costs is None else float(self.costs[rows].sum())

@@ -31,8 +31,9 @@ import numpy as np
 
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, kmeans, nearest_members, other_distance
-from modest.selection.answer import answer, cluster_sample, inner_mask, keyed_rows
+from modest.selection.answer import answer, cluster_sample, free_rows, inner_limits, inner_mask, keyed_rows
 from modest.selection.herding import herd
+from modest.selection.limits import Limits
 from modest.types import Choice, Views
 
 LEAST = 1e-3  # below this radius a ball in fp32 may miss its own row
@@ -43,6 +44,8 @@ def probcover(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
+    limits: Limits | None = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -62,6 +65,10 @@ def probcover(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows whose balls count as covered; they may not be chosen.
+    closed : (n,) bool, optional
+        Rows that may not be chosen and are to be covered all the same.
+    limits : Limits, optional
+        Quotas and costs, see ``limits.py``; with costs it is the gain per cost that is compared.
     seed, memory, device
         As in :func:`modest.select`; the seed matters for ``delta="auto"`` and for samples of a large pool.
     delta : float or "auto"
@@ -86,21 +93,26 @@ def probcover(
     """
     rows = Rows(views, device=device, memory=memory)
     covered = inner_mask(rows, taken_mask(taken, len(rows)))
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     radius = pure_radius(rows, seed, purity, classes, targets) if delta == "auto" else _radius(delta)
-    pick = partial(herd, rows, bandwidth=radius, seed=seed, candidates=candidates, targets=targets)
-    balls = pick(count, covered, kernel="tophat")
+    pick = partial(
+        herd, rows, bandwidth=radius, seed=seed, candidates=candidates, targets=targets, closed=~free & ~covered
+    )
+    inner = None if limits is None else inner_limits(rows, limits)
+    balls = pick(count, covered, kernel="tophat", limits=inner)
     kept = int((balls.gains > 0).sum())
     picks = balls.picks[:kept]
     reasons = [f"{gain * len(rows):.0f} items lie within {radius:.3f} of it alone" for gain in balls.gains[:kept]]
     if kept < count:
         seen = covered.copy()
         seen[picks] = True
-        rest = pick(count - kept, seen, kernel="rbf")
+        rest = pick(count - kept, seen, kernel="rbf", limits=None if inner is None else inner.after(picks))
         picks = np.append(picks, rest.picks)
         reasons += [f"all is covered; raises soft coverage by {gain:.4f}" for gain in rest.gains]
-    trace = {**balls.trace, "delta": radius, "after_full_coverage": count - kept}
-    return answer(rows, picks, balls.gains, "probcover", reasons, trace)
+    trace = {**balls.trace, "delta": radius, "after_full_coverage": len(picks) - kept}
+    scores = np.append(balls.gains[:kept], np.zeros(len(picks) - kept))
+    return answer(rows, picks, scores, "probcover", reasons, trace)
 
 
 def pure_radius(rows: Rows, seed: int, purity: float, classes: int | None, targets: int) -> float:

@@ -31,9 +31,10 @@ import numpy as np
 
 from modest.checks import budget_items, known, taken_mask
 from modest.neighbours import Rows, closest_pair
-from modest.selection.answer import answer, inner_mask
+from modest.selection.answer import answer, free_rows, inner_limits, inner_mask
 from modest.selection.arrays import class_numbers, distributions, labelled_rows, score_rows
 from modest.selection.herding import Kernel, herd
+from modest.selection.limits import Limits
 from modest.types import Bool, Choice, Float, Views
 
 COPIES = 1e-3  # labelled rows nearer than this are taken for copies
@@ -58,6 +59,9 @@ def uherding(
     budget: int | float,
     *,
     taken: Any = None,
+    closed: Any = None,
+    limits: Limits | None = None,
+    since: Mapping[str, Any] | None = None,
     seed: int = 0,
     memory: str | int = "2GB",
     device: str | None = None,
@@ -80,6 +84,9 @@ def uherding(
         Items, or a share of the rows.
     taken : (n,) bool, optional
         Rows that count as covered and as labelled, and may not be chosen.
+    closed, limits, since
+        As in maxherding; ``since`` only helps where neither weights nor bandwidth have changed, that is without
+        ``proba``.
     seed, memory, device
         As in :func:`modest.select`; the seed only matters when the pool exceeds ``candidates`` or ``targets``.
     proba : (n, C), optional
@@ -112,7 +119,8 @@ def uherding(
         raise ValueError(f"temperature={temperature} must be above 0; 1 leaves the probabilities as they are.")
     rows = Rows(views, device=device, memory=memory)
     covered = labelled_rows(rows, inner_mask(rows, taken_mask(taken, len(rows))), labels)
-    count = budget_items(budget, len(rows), int((~covered).sum()))
+    free = free_rows(rows, covered, closed)
+    count = budget_items(budget, len(rows), int(free.sum()))
     weights, told = None, {}
     if proba is not None:
         p = distributions(rows, proba)
@@ -125,13 +133,14 @@ def uherding(
     reach = 1.0 if bandwidth is None else bandwidth
     found = herd(
         rows, count, covered, kernel=kernel, bandwidth=reach, seed=seed, candidates=candidates, targets=targets,
-        weights=weights,
+        weights=weights, closed=~free, limits=None if limits is None else inner_limits(rows, limits), start=since,
     )  # fmt: skip
     name = "mean coverage" if weights is None else "coverage of what is uncertain"
     reasons = [f"raises {name} by {gain:.4f}" for gain in found.gains]
     if weights is not None:
         reasons = [f"{told}; uncertainty {weights[row]:.2f}" for told, row in zip(reasons, found.picks)]
-    return answer(rows, found.picks, found.gains, "uherding", reasons, {**found.trace, **told, "bandwidth": reach})
+    trace = {**found.trace, **told, "bandwidth": reach}
+    return answer(rows, found.picks, found.gains, "uherding", reasons, trace, found.state)
 
 
 def heated(p: Float, temperature: float) -> Float:

@@ -67,7 +67,7 @@ def test_lazy_coverage_is_the_plain_greedy(batch, weighted, memory):
     similarity = np.exp(-slow_distances(views) / 0.4)
     candidates, targets, covered = np.arange(0, 90, 2), np.arange(10, 80), np.array([1, 13])
     weights = np.random.default_rng(2).random(70) if weighted else np.ones(70)
-    picks, gains, best = greedy_coverage(
+    picks, gains, best, _ = greedy_coverage(
         Rows(views, precision="float64", memory=memory), 20, candidates, targets, lambda d2: torch.exp(-d2 / 0.4),
         covered=covered, weights=weights if weighted else None, batch=batch,
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_lazy_coverage_is_the_plain_greedy(batch, weighted, memory):
 
 def test_coverage_with_nothing_left_to_gain_takes_the_lowest_rows():
     rows = Rows(Views({"x": np.repeat(np.eye(3), 4, axis=0)}))
-    picks, gains, best = greedy_coverage(
+    picks, gains, best, _ = greedy_coverage(
         rows, 6, np.arange(12), np.arange(12), lambda d2: (d2 < 0.5).float(), covered=np.array([], dtype=np.int64)
     )
     np.testing.assert_array_equal(picks, [0, 4, 8, 1, 2, 3])

@@ -8,7 +8,9 @@ import torch
 
 from modest import Views
 from modest.neighbours import Rows, coverage, greedy_coverage
-from modest.neighbours.pairs import Lists, collect
+from modest.neighbours import gains as engine
+from modest.neighbours.gains import Gains, Side
+from modest.neighbours.pairs import Lists, Pairs
 
 from .conftest import slow_distances, table
 
@@ -35,16 +37,16 @@ def plain_greedy(similarity, budget, candidates, targets, covered, weights):
 
 @pytest.fixture
 def collected(monkeypatch):
-    """Whether pairs were collected, one entry a try, and with which edge of tiles."""
+    """How many pairs were held at every try to, None where they were too many."""
     tries = []
-    plain = coverage._Gains._collect
+    plain = Gains.gather
 
-    def watched(self):
-        pairs = plain(self)
-        tries.append(None if pairs is None else len(pairs.by_target.value))
-        return pairs
+    def watched(self, *arguments):
+        gain = plain(self, *arguments)
+        tries.append(None if gain is None else self.pairs.count)
+        return gain
 
-    monkeypatch.setattr(coverage._Gains, "_collect", watched)
+    monkeypatch.setattr(Gains, "gather", watched)
     return tries
 
 
@@ -52,13 +54,13 @@ def collected(monkeypatch):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("case", "missing"), [("all", 0.0), ("all", 0.3), ("some", 0.0)])
 def test_held_pairs_give_the_plain_greedy(edge, weighted, case, missing, collected, monkeypatch):
-    monkeypatch.setattr(coverage, "EDGE", edge)
-    monkeypatch.setattr(coverage, "SAMPLE", 20)
+    monkeypatch.setattr(engine, "EDGE", edge)
+    monkeypatch.setattr(engine, "SAMPLE", 20)
     views, similarity = alike(missing), np.exp(-distances(missing))
     candidates = np.arange(240) if case == "all" else np.arange(0, 240, 2)
     targets, covered = (np.arange(240), NOTHING) if case == "all" else (np.arange(30, 210), np.array([3, 77]))
     weights = np.random.default_rng(2).random(len(targets)) if weighted else np.ones(len(targets))
-    picks, gains, best = greedy_coverage(
+    picks, gains, best, _ = greedy_coverage(
         Rows(views, precision="float64"), 80, candidates, targets, lambda d2: torch.exp(-d2),
         covered=covered, weights=weights if weighted else None, batch=8,
     )  # fmt: skip
@@ -75,7 +77,7 @@ def test_a_misleading_sample_only_costs_time(collected, monkeypatch):
     rows, kernel = Rows(views, precision="float64"), lambda d2: torch.exp(-d2)
     arguments = (rows, 60, np.arange(200), np.arange(200), kernel)
     right = greedy_coverage(*arguments, covered=NOTHING)
-    monkeypatch.setattr(coverage._Gains, "_pays", lambda self, changed: self.picked > 1)  # always too early
+    monkeypatch.setattr(Gains, "_pays", lambda self: self.pairs is None and self.picked > 1)  # always too early
     wrong = greedy_coverage(*arguments, covered=NOTHING)
     assert None in collected
     np.testing.assert_array_equal(right[0], wrong[0])
@@ -95,32 +97,58 @@ def test_lists_by_candidate_and_by_target():
     similarity, mask = torch.as_tensor(rng.random((7, 9))), torch.as_tensor(rng.random((7, 9)) < 0.4)
     mask[2], mask[:, 5] = False, False
 
+    every, torn = torch.arange(9), torch.arange(7)
+
     def tiles():
         for a in (0, 4):
             for b in (6, 0, 3):
-                yield a, b, similarity[a : a + 4, b : b + 3], mask[a : a + 4, b : b + 3]
+                part = slice(a, a + 4), slice(b, b + 3)
+                yield torn[part[0]], every[part[1]], similarity[part], mask[part]
 
-    pairs = collect(tiles(), 7, 9, 63)
-    for lists, table_of, chosen in ((pairs.by_candidate, similarity, mask), (pairs.by_target, similarity.T, mask.T)):
+    pairs = Pairs(7, 9, torch.device("cpu"))
+    assert not pairs.add(tiles(), int(mask.sum()) - 1)
+    assert pairs.count == 0
+    assert pairs.add(tiles(), int(mask.sum()))
+    assert pairs.count == int(mask.sum())
+    by_candidate, by_target = pairs.parts[0]
+    for lists, table_of, chosen in ((by_candidate, similarity, mask), (by_target, similarity.T, mask.T)):
         rows = torch.tensor([5, 2, 0, 6])
         place, other, value = lists.of(rows)
         for p, row in enumerate(rows):
             mine = place == p
             assert set(other[mine].tolist()) == set(chosen[row].nonzero().flatten().tolist())
             assert torch.equal(value[mine], table_of[row, other[mine]])
-    assert collect(tiles(), 7, 9, int(mask.sum()) - 1) is None
-    assert collect(tiles(), 7, 9, int(mask.sum())) is not None
     empty = Lists(torch.zeros(4, dtype=torch.int64), torch.zeros(0, dtype=torch.int32), torch.zeros(0))
     assert all(len(part) == 0 for part in empty.of(torch.tensor([1, 2])))
 
 
+def test_thinning_joins_parts_and_drops_what_no_longer_counts():
+    rng = np.random.default_rng(0)
+    c, i = (torch.as_tensor(part, dtype=torch.int32) for part in np.divmod(rng.permutation(63)[:40], 9))
+    value, best = torch.as_tensor(rng.random(40)), torch.as_tensor(rng.random(9))
+    pairs = Pairs(7, 9, torch.device("cpu"))
+    pairs.put(c[:25], i[:25], value[:25])
+    pairs.put(c[25:], i[25:], value[25:])
+    assert pairs.count == 40
+    assert pairs.crowded(2)
+    pairs.thin(best, 5)
+    assert not pairs.crowded(9)
+    assert pairs.crowded(10)
+    left = {(int(a), int(b), float(v)) for a, b, v in zip(c, i, value) if v > best[b]}
+    assert len(pairs.parts) == 1
+    assert set(zip(*(part.tolist() for part in pairs.triples(torch.zeros(9))))) == left
+    for place in range(7):
+        targets, values = pairs.of_candidate(place)
+        assert {(place, int(b), float(v)) for b, v in zip(targets, values)} == {x for x in left if x[0] == place}
+
+
 def test_tiles_of_a_set_with_itself_serve_twice(monkeypatch):
-    monkeypatch.setattr(coverage, "EDGE", 10)
+    monkeypatch.setattr(engine, "EDGE", 10)
     x = np.random.default_rng(1).normal(size=(35, 6))
     rows = Rows(Views({"x": x}), precision="float64")
-    block, best = rows.take(np.arange(35)), torch.zeros(35, dtype=torch.float64)
-    gains = coverage._Gains(block, block, best, None, lambda d2: torch.exp(-d2), 10**9, 3)
+    side = Side(rows, np.arange(35))
+    gains = Gains(side, side, None, lambda d2: torch.exp(-d2), 3)
     seen = np.zeros((35, 35))
-    for place, part, k in gains._tiles(block):
+    for place, part, k in gains.tiles():
         seen[place, part] += k.numpy()
     np.testing.assert_allclose(seen, np.exp(-slow_distances(Views({"x": x}))), atol=1e-12)

@@ -51,7 +51,7 @@ def test_weighted_by_uncertainty(ref, measure):
     rows, h = Rows(Views({"x": ref["x"]})), float(ref["uherding_bandwidth"])
     unlabelled = np.setdiff1d(np.arange(200), ref["labelled"])
     weight = ref[f"uherding_{measure}_weight"]
-    picks, gains, _ = greedy_coverage(
+    picks, gains, _, _ = greedy_coverage(
         rows, 18, unlabelled, np.arange(200), lambda d2: KERNELS["rbf"](d2, h), covered=ref["labelled"], weights=weight
     )
     np.testing.assert_array_equal(picks, ref[f"uherding_{measure}_picks"])
