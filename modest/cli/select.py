@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from modest.cli.output import JSON, SEED, finish, table
 
+if TYPE_CHECKING:
+    from modest.types import Choice
+
 
 def command(
     pool: str = typer.Argument(..., help="Pool folder, as made by `modest ingest`."),
-    budget: str = typer.Option(..., "--budget", "-b", help="Items (200) or a share of the candidates (0.01)."),
+    budget: str = typer.Option(
+        None, "--budget", "-b", help="Items (200) or a share of the candidates (0.01); left out: what --total buys."
+    ),
     method: str = typer.Option("maxherding", "--method", "-m", help="A name from `modest methods`."),
     model: str = typer.Option(None, "--model", help="Trained classifier that a warm method asks: a name or a folder."),
     split: str = typer.Option("train", "--split", help="Choose among the rows of this split; 'all' for every row."),
     ignore_labels: bool = typer.Option(False, "--ignore-labels", help="Rehearse: treat every known label as hidden."),
+    quota: list[str] = typer.Option([], "--quota", help="At most so many items: GROUP=N, repeatable, or N for each."),
+    group_by: str = typer.Option(None, "--group-by", help="Column of the groups that --quota speaks of."),
+    cost: str = typer.Option(None, "--cost", help="Column of what an item costs."),
+    total: float = typer.Option(None, "--total", help="What may be spent, in the unit of --cost."),
     knob: list[str] = typer.Option([], "--knob", help="A knob of the method, name=value; may be repeated."),
     memory: str = typer.Option("2GB", "--memory", help="Budget for arrays."),
     device: str = typer.Option(None, "--device", help="cpu or cuda; decided by modest if left out."),
@@ -30,47 +40,59 @@ def command(
 
     Example: modest select pool --budget 200 --method mmcsal --seed 1
     Example: modest select pool --budget 200 --method badge --model concat
+    Example: modest select pool --cost minutes --total 90 --group-by speaker --quota 5
     """
     import modest
     from modest.checks import known
+    from modest.cli.limits import limits
     from modest.cli.models import warm_arrays
     from modest.data.candidates import candidates
+    from modest.data.rounds import last_state
     from modest.selection import METHODS
 
     known(method, METHODS, "method")
     opened = modest.open(pool)
-    rows, taken = candidates(opened, None if split == "all" else split, ignore_labels)
-    there = opened.present[rows].any(axis=1) if opened.names else taken | True
-    rows, taken, silent = rows[there], taken[there], int((~there & ~taken).sum())
+    rows, taken, silent = candidates(opened, None if split == "all" else split, ignore_labels)
     if taken.all():
         raise ValueError(
             f"every row of split {split!r} in {pool} is labelled or was chosen already; add rows, "
             "or rehearse with --ignore-labels."
         )
-    views = opened.views(rows=rows)
-    count = _budget(budget)
-    arrays = warm_arrays(opened, model, method, rows, taken, device)
+    options = limits(opened.table.iloc[rows], quota, group_by, cost, total)
+    count = _budget(budget, total)
+    options |= warm_arrays(opened, model, method, rows, taken, device)
+    options["since"] = last_state(opened.rounds, method) if METHODS[method].increments else None
     knobs = dict(map(_knob, knob))
-    choice = modest.select(views, count, method, seed, taken, memory=memory, device=device, **arrays, **knobs)
+    views = opened.views(rows=rows)
+    choice = modest.select(views, count, method, seed, taken, memory=memory, device=device, **options, **knobs)
     if model is not None:
         choice = replace(choice, trace={**choice.trace, "model": model})
     number = opened.add(choice)
-    folder = opened.path / "rounds" / str(number)
+    _tell(choice, opened.path, number, int((~taken).sum()), silent, json)
+
+
+def _tell(choice: Choice, pool: Path, number: int, free: int, silent: int, json: bool) -> None:
+    """Say what was chosen, and within which limits."""
+    from modest.cli.limits import lines
+
+    folder, trace = pool / "rounds" / str(number), choice.trace
     shown = list(zip(choice.ids, choice.scores, choice.reasons))[:10]
     payload = {
-        "pool": str(opened.path),
+        "pool": str(pool),
         "round": number,
         "path": str(folder),
-        "method": method,
-        "model": model,
+        "method": choice.method,
+        "model": trace.get("model"),
         "chosen": len(choice),
-        "candidates": int((~taken).sum()),
+        "candidates": free,
         "left_out": silent,
         "ids": choice.ids.tolist(),
-        "seconds": choice.trace["seconds"],
+        "seconds": trace["seconds"],
+        **{name: trace[name] for name in ("ended", "spent", "total", "quotas", "reused") if name in trace},
     }
     text = [
-        f"{len(choice)} of {payload['candidates']:,} free items chosen by {method} in {choice.trace['seconds']:.1f} s",
+        f"{len(choice)} of {free:,} free items chosen by {choice.method} in {trace['seconds']:.1f} s",
+        *lines(trace),
         *([f"{silent:,} items have nothing that could be read, and are left out"] if silent else []),
         table("First of them", ("id", "score", "reason"), [(i, f"{s:.4f}", r) for i, s, r in shown]),
         f"written: {folder}",
@@ -78,7 +100,11 @@ def command(
     finish(payload, json, text, following=f"modest train {pool} --method mla  (once the chosen items have labels)")
 
 
-def _budget(text: str) -> int | float:
+def _budget(text: str | None, total: float | None) -> int | float | None:
+    if text is None and total is None:
+        raise ValueError("--budget is missing; give items (200), a share (0.01), or --cost with --total.")
+    if text is None:
+        return None
     try:
         return int(text) if text.lstrip("+-").isdigit() else float(text)
     except ValueError as error:

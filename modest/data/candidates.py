@@ -1,4 +1,4 @@
-"""Which rows of a pool may be chosen next: those of a split that have no label and were not asked for already."""
+"""Which rows of a pool may be chosen next: those of a split that can be read, have no label and were not asked for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from modest.data.pool import Pool
 
 
-def candidates(pool: Pool, split: str | None = "train", ignore_labels: bool = False) -> tuple[Int, Bool]:
-    """Rows (k,) of the pool in ``split`` (None: all) and the mask (k,) of those already labelled or chosen.
+def candidates(pool: Pool, split: str | None = "train", ignore_labels: bool = False) -> tuple[Int, Bool, int]:
+    """Rows of the pool to choose among.
 
-    ``ignore_labels`` treats every label as hidden, as a rehearsal on a labelled pool wants it.
+    Parameters
+    ----------
+    split : the split they are of; None for all
+    ignore_labels : treat every label as hidden, as a rehearsal on a labelled pool wants it
+
+    Returns
+    -------
+    Rows (k,) that have a view of some modality; the mask (k,) of those already labelled or chosen; how many others
+    are left out because nothing of them could be read.
 
     Raises
     ------
@@ -32,4 +40,6 @@ def candidates(pool: Pool, split: str | None = "train", ignore_labels: bool = Fa
         taken |= np.array([label is not None for label in pool.labels], dtype=bool)
     for chosen in pool.rounds:
         taken |= np.isin(pool.ids, chosen.choice["id"].to_numpy(dtype=np.str_))
-    return rows.astype(np.int64), taken[rows]
+    there = pool.present[rows].any(axis=1) if pool.names else np.ones(len(rows), dtype=bool)
+    silent = int((~there & ~taken[rows]).sum())
+    return rows[there].astype(np.int64), taken[rows[there]], silent

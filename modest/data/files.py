@@ -6,7 +6,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,6 +159,43 @@ def read_npy(path: Path) -> NDArray[Any]:
     except (ValueError, EOFError, SyntaxError) as error:
         told = " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"{path} is truncated or not a plain .npy file ({told}); write it again.") from None
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays, numbers and words by name, atomically and without times inside: equal content, equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If one is a Python object, which a file may not hold.
+    """
+    plain_arrays = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
+    odd = [name for name, array in plain_arrays.items() if array.dtype.kind not in "biufcSU"]
+    if odd:
+        raise ValueError(f"{path.name} cannot hold {odd[0]!r}, a Python object; make it an array of numbers or words.")
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in plain_arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as handle:
+                np.lib.format.write_array(handle, array, allow_pickle=False)
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_npz` wrote; an array without dimensions comes back as a number or a word.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If it is not there, truncated, or holds Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is not there; give the path of an .npz file.") from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(f"{path} is truncated or no plain .npz file ({told}); write it again.") from None
+    return {name: array if array.ndim else array.item() for name, array in arrays.items()}
 
 
 def rows_hash(ids: NDArray[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,22 @@ class Round:
         """Table of id, order, score, reason, method."""
         return files.read_table(self.path / "choice.parquet")
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the method remembers for a later choice; empty when it remembers nothing or the file was deleted.
+
+        Raises
+        ------
+        ValueError
+            If the file is another one than was written.
+        """
+        place = self.path / "state.npz"
+        if "state" not in self.manifest or not place.is_file():
+            return {}
+        if files.file_hash(place) != self.manifest["state"]:
+            raise ValueError(f"{place} is not what was written; delete it, the next choice then computes all anew.")
+        return files.read_npz(place)
+
 
 def find_rounds(pool: Path) -> tuple[Round, ...]:
     """Rounds in the folder of a pool, by number."""
@@ -36,8 +53,14 @@ def find_rounds(pool: Path) -> tuple[Round, ...]:
     return tuple(Round(n, folder / str(n), files.read_json(folder / str(n) / "manifest.json")) for n in numbers)
 
 
+def last_state(rounds: Sequence[Round], method: str) -> dict[str, Any]:
+    """State of the newest round of a method that left one; empty when there is none."""
+    kept = (one.state for one in reversed(rounds) if one.manifest.get("method") == method)
+    return next((state for state in kept if state), {})
+
+
 def add_round(pool: Path, choice: Choice, rows: str) -> int:
-    """Write a choice as the next round (a whole folder at once) and return its number.
+    """Write a choice, and its state if it has one, as the next round (a whole folder at once); return its number.
 
     ``rows`` is the pool's hash of the order of rows.
     """
@@ -51,6 +74,10 @@ def add_round(pool: Path, choice: Choice, rows: str) -> int:
         temporary.mkdir()
         try:
             files.write_table(temporary / "choice.parquet", choice.to_frame())
+            kept = {}
+            if choice.state:
+                files.write_npz(temporary / "state.npz", choice.state)
+                kept["state"] = files.file_hash(temporary / "state.npz")
             manifest = {
                 "kind": "round",
                 "format": 1,
@@ -59,6 +86,7 @@ def add_round(pool: Path, choice: Choice, rows: str) -> int:
                 "items": len(choice),
                 "rows": rows,
                 "trace": dict(choice.trace),
+                **kept,
             }
             files.write_json(temporary / "manifest.json", manifest)
             os.rename(temporary, folder / str(number))
