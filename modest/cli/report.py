@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from modest.cli import output
+from modest.cli.models import model_folder
 
 
 def command(
@@ -15,25 +16,34 @@ def command(
     pool: Path | None = typer.Option(None, help="For a bench: the pool it ran on, to draw what was chosen."),
     views: str | None = typer.Option(None, help="For a pool: views to look at, image=NAME,text=NAME."),
     before: str | None = typer.Option(None, help="For a pool: views to put beside them, image=NAME,text=NAME."),
+    cartography: str | None = typer.Option(
+        None, help="A model of `modest train --track-items`: which items it learned, and which of them choices prefer."
+    ),
     seed: int = output.SEED,
     json: bool = output.JSON,
 ) -> None:
     """Write a report with plots and tables: one HTML file that needs nothing else.
 
     A pool with two modalities of one width gets its modality gap drawn; --before shows how it was in other views.
+    --cartography shows which items a model learned early, late or never, and which of them every choice took.
 
     Example: modest report pool/ --views image=new,text=new --before image=old,text=old
     """
     from modest import report
     from modest.data.pool import open as open_pool
+    from modest.data.tracked import Tracked
 
     named = {"--views": _encoders(views, "--views"), "--before": _encoders(before, "--before")}
     if (source / "protocol.json").is_file():
         if any(given is not None for given in named.values()):
             raise ValueError(f"{source} is a bench; --views and --before belong to the report of a pool.")
-        page = report.bench_page(source, None if pool is None else open_pool(pool))
+        if cartography is not None and pool is None:
+            raise ValueError("--cartography names a model of the pool the bench ran on; name that pool by --pool.")
+        tracked = None if cartography is None or pool is None else Tracked.load(model_folder(pool, cartography))
+        page = report.bench_page(source, None if pool is None else open_pool(pool), tracked=tracked)
     elif (source / "config.json").is_file():
-        page = report.pool_page(open_pool(source), named["--views"], named["--before"], seed)
+        tracked = None if cartography is None else Tracked.load(model_folder(source, cartography))
+        page = report.pool_page(open_pool(source), named["--views"], named["--before"], seed, tracked)
     else:
         raise FileNotFoundError(f"{source} holds neither a pool nor a bench; give the folder of one of them.")
     path = report.write(page, out)

@@ -35,6 +35,7 @@ def command(
     fill: str = typer.Option("feature", help="What stands for an absent modality: feature (nothing), zero or mean."),
     modality_dropout: float = typer.Option(0.0, help="Share of present modalities dropped in training."),
     name: str = typer.Option("", help="Folder under models/; the method when left out."),
+    track_items: bool = typer.Option(False, "--track-items", help="Keep each item's confidence per epoch (report)."),
     device: str = typer.Option("", help="cpu or cuda; decided when left out."),
     seed: int = SEED,
     json: bool = JSON,
@@ -42,7 +43,7 @@ def command(
     """Train a classifier on the labelled training rows of a pool; rows may lack modalities.
 
     Without encoders it stands on the pool's ready views. Encoders of raw media are trained from scratch; --start takes
-    those of `modest represent` (semi-supervised). A killed run goes on after its last epoch.
+    those of `modest represent` (semi-supervised). A killed run goes on after its last epoch, with --track-items anew.
     Labelled rows of split val choose the best epoch; without them 15 % are carved, or none below 20 rows a class.
 
     Example: modest train demo-pool --method mla --name first
@@ -75,9 +76,7 @@ def command(
     folder = Path(pool) / "models" / name
     if (folder / "config.json").is_file() and (kind := read_json(folder / "config.json").get("kind")) != "classifier":
         raise ValueError(f"{folder} holds a {kind}; give another --name.")
-    with progress("training", hidden=json) as report:
-        clf = clf.run(modest.open(pool), progress=report, checkpoint=folder / CHECKPOINT).result
-    clf.save(folder)
+    clf = _trained(clf, modest.open(pool), folder, track_items, json)
     metrics = _metrics(clf, seed)
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -87,7 +86,23 @@ def command(
     if metrics["validation"]:
         told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
     told.append(f"written to {folder}")
-    finish({"model": str(folder), **metrics}, json, told, f"modest evaluate {pool} --model {folder}")
+    then = f"modest report {pool} --cartography {name}" if track_items else f"modest evaluate {pool} --model {folder}"
+    finish({"model": str(folder), **metrics}, json, told, then)
+
+
+def _trained(clf: Any, pool: Any, folder: Path, track_items: bool, quiet: bool) -> Any:
+    """The classifier trained and saved, with what was noted of its items if that was asked for."""
+    from modest.data.tracked import FILE, Tracked
+
+    checkpoint = None if track_items else folder / CHECKPOINT
+    with progress("training", hidden=quiet) as report:
+        clf = clf.run(pool, track_items=track_items, progress=report, checkpoint=checkpoint).result
+    (folder / FILE).unlink(missing_ok=True)  # of an earlier model of this name
+    clf.save(folder)
+    if track_items:
+        noted = clf.dynamics
+        Tracked(pool.ids[noted.rows], pool.labels[noted.rows], noted.confidence, noted.correct).save(folder)
+    return clf
 
 
 def _metrics(clf: Any, seed: int) -> dict[str, Any]:

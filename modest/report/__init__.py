@@ -1,6 +1,8 @@
 """Reports: plots as matplotlib figures, and one HTML page that holds everything it shows."""
 
 from modest.report import plots
+from modest.report.cartography import cartography_parts
+from modest.report.cartography_plot import map_figure, preference_bars
 from modest.report.gap import gap_parts
 from modest.report.html import Page, Part, html, write
 from modest.report.pages import bench_page, bench_parts, choice_parts, pool_page
@@ -11,11 +13,14 @@ __all__ = [
     "Part",
     "bench_page",
     "bench_parts",
+    "cartography_parts",
     "choice_parts",
     "gap_parts",
     "html",
+    "map_figure",
     "plane",
     "plots",
     "pool_page",
+    "preference_bars",
     "write",
 ]

@@ -12,8 +12,10 @@ import pandas as pd
 from modest.bench.store import Store, about_bench, results
 from modest.bench.tables import grid, summarise
 from modest.data.pool import Pool
+from modest.data.tracked import Tracked
 from modest.evaluation import class_balance, curve
 from modest.report import plots
+from modest.report.cartography import bench_choices, cartography_parts, pool_choices
 from modest.report.gap import gap_parts
 from modest.report.html import Page, Part
 from modest.report.plane import plane
@@ -21,8 +23,10 @@ from modest.report.plane import plane
 _MOST_POINTS = 20_000  # dots on a map
 
 
-def bench_page(folder: str | Path, pool: Pool | None = None, title: str = "Was it worth it?") -> Page:
-    """Page of one bench; errors as :func:`modest.bench.results`."""
+def bench_page(
+    folder: str | Path, pool: Pool | None = None, title: str = "Was it worth it?", tracked: Tracked | None = None
+) -> Page:
+    """Page of one bench; errors as :func:`modest.bench.results` and :func:`bench_parts`."""
     about = about_bench(folder)
     protocol, sets = about["protocol"], about["sets"]
     lead = (
@@ -37,13 +41,15 @@ def bench_page(folder: str | Path, pool: Pool | None = None, title: str = "Was i
         (str(len(first["modalities"])), "modalities"),
         (f"{len(results(folder)):,}", "cells finished"),
     ]
-    return Page(title, lead, bench_parts(folder, pool), numbers)
+    return Page(title, lead, bench_parts(folder, pool, tracked), numbers)
 
 
-def bench_parts(folder: str | Path, pool: Pool | None = None) -> list[Part]:
+def bench_parts(folder: str | Path, pool: Pool | None = None, tracked: Tracked | None = None) -> list[Part]:
     """Sections of a bench, per set: curves and table over budgets, over missing rates, modalities, choice, protocol.
 
-    ``pool`` is the pool it ran on: with it, the choice is drawn in the pool and its classes are compared.
+    ``pool`` is the pool it ran on: with it, the choice is drawn in the pool and its classes are compared. ``tracked``
+    is what a training noted of the pool's items: with it, the page says which of them every method prefers; ValueError
+    if it is of other items.
     """
     frame, about = results(folder), about_bench(folder)
     parts: list[Part] = []
@@ -59,16 +65,24 @@ def bench_parts(folder: str | Path, pool: Pool | None = None) -> list[Part]:
         parts.append(_modalities(own, told, of))
         if pool is not None:
             parts += _choice(Path(folder), own, pool)
+        if tracked is not None:
+            choices, items = bench_choices(folder, own, told["budget_share"], about["protocol"]["methods"])
+            parts += cartography_parts(tracked, choices, f"{items:,} items per choice. ")
     return [*parts, _protocol(about)]
 
 
 def pool_page(
-    pool: Pool, views: Mapping[str, str] | None = None, before: Mapping[str, str] | None = None, seed: int = 0
+    pool: Pool,
+    views: Mapping[str, str] | None = None,
+    before: Mapping[str, str] | None = None,
+    seed: int = 0,
+    tracked: Tracked | None = None,
 ) -> Page:
-    """Page of a pool: its modalities, its classes, what its latest round chose, and its modality gap.
+    """Page of a pool: its modalities, its classes, what its latest round chose, its cartography and modality gap.
 
     ``views`` and ``before`` (modality -> encoder) and ``seed`` as in :func:`modest.report.gap.gap_parts`, with its
-    errors; modalities not named in ``views`` are shown by their default encoder.
+    errors; modalities not named in ``views`` are shown by their default encoder. ``tracked``: what a training noted of
+    the pool's items, with the errors of :func:`modest.report.cartography.cartography_parts`.
     """
     labels = pool.labels
     asked: Any = {**dict.fromkeys(pool.names), **(views or {})}
@@ -103,6 +117,8 @@ def pool_page(
         parts += choice_parts(pool, chosen, method, told, asked)
     elif known:
         parts.append(Part("Classes", figure=plots.class_bars(class_balance(labels, np.arange(len(pool))))))
+    if tracked is not None:
+        parts += cartography_parts(tracked, pool_choices(pool), "By number and method of the round. ")
     parts += gap_parts(pool, views, before, seed)
     return Page(f"Pool {pool.path.name}", "What the pool holds and what was chosen from it.", parts, numbers)
 
