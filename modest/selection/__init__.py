@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from modest.checks import as_views, budget_items, known, taken_mask
@@ -28,6 +28,7 @@ from modest.selection import (
 from modest.selection.arrays import ARRAYS, handed, label_numbers
 from modest.selection.door import earlier, told, within
 from modest.selection.limits import fitting, read_limits
+from modest.selection.methods import METHODS, Method
 from modest.types import Bool, Choice, Views
 
 __all__ = [
@@ -50,88 +51,6 @@ __all__ = [
     "typiclust",
     "uherding",
 ]
-
-
-@dataclass(frozen=True)
-class Method:
-    """One strategy: its function, whether it runs without labels, the warm arrays it needs, its cost and its paper.
-
-    ``uses`` names arrays it can do without. ``greedy``: the answer for a smaller budget is the beginning of that for a
-    larger one (as long as the budget does not enlarge a sample that the method draws). ``limits``: it obeys quotas and
-    costs itself. ``increments``: it can go on from the ``state`` of an earlier choice.
-    """
-
-    function: Callable[..., Choice]
-    cold: bool
-    needs: tuple[str, ...]
-    cost: str
-    paper: str
-    uses: tuple[str, ...] = ()
-    greedy: bool = False
-    limits: bool = False
-    increments: bool = False
-
-
-METHODS: Mapping[str, Method] = {
-    "random": Method(random.random, True, (), "n", "-", greedy=True, limits=True),
-    "kmeans": Method(kmeans.kmeans, True, (), "100 n b d", "Lloyd 1982"),
-    "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018", greedy=True, increments=True),
-    "activeft": Method(activeft.activeft, True, (), "steps (n/refresh + b) b d", "Xie et al., CVPR 2023"),
-    "mmcsal": Method(mmcsal.mmcsal, True, (), "steps (n/refresh + 3b) b d", "Shen et al., MMAsia 2024"),
-    "maxherding": Method(
-        maxherding.maxherding,
-        True,
-        (),
-        "n n d, n <= 35,000",
-        "Bae et al., ECCV 2024",
-        greedy=True,
-        limits=True,
-        increments=True,
-    ),
-    "typiclust": Method(typiclust.typiclust, True, (), "k-means, n n d / clusters", "Hacohen et al., ICML 2022"),
-    "probcover": Method(
-        probcover.probcover, True, (), "n n d, n <= 35,000", "Yehuda et al., NeurIPS 2022", greedy=True, limits=True
-    ),
-    "uherding": Method(
-        uherding.uherding,
-        True,
-        (),
-        "n n d, n <= 35,000",
-        "Bae et al., ICLR 2025",
-        uses=("proba", "labels"),
-        greedy=True,
-        limits=True,
-        increments=True,
-    ),
-    "entropy": Method(
-        entropy.entropy, False, ("proba",), "n C", "Shannon 1948; Settles 2009", greedy=True, limits=True
-    ),
-    "margin": Method(margin.margin, False, ("proba",), "n C", "Scheffer et al., IDA 2001", greedy=True, limits=True),
-    "badge": Method(
-        badge.badge, False, ("proba", "features"), "n b (C + d)", "Ash et al., ICLR 2020", greedy=True, limits=True
-    ),
-    "bmmal": Method(
-        bmmal.bmmal,
-        False,
-        ("features", "coalition_proba"),
-        "n b (C + d)",
-        "Shen et al., ACM MM 2023",
-        greedy=True,
-        limits=True,
-    ),
-    "gcnal": Method(
-        gcnal.gcnal,
-        False,
-        ("features",),
-        "steps s d h, s <= 10,000",
-        "Caramalau et al., CVPR 2021",
-        uses=("labels",),
-        greedy=True,
-    ),
-    "alfamix": Method(
-        alfamix.alfamix, False, ("features", "head", "labels"), "caps n C heads", "Parvaneh et al., CVPR 2022"
-    ),
-}
 
 
 def select(
@@ -222,9 +141,9 @@ def select(
     begin = time.perf_counter()
 
     def ask(count: int, taken: Bool, closed: Bool) -> Choice:
-        masks = {"taken": taken, "closed": closed} if closed.any() else {"taken": taken}
+        given = {"taken": taken, "closed": closed, "seed": seed, "memory": memory, "device": device}
         try:
-            return entry.function(table, count, **masks, seed=seed, memory=memory, device=device, **options, **knobs)
+            return entry.function(table, count, **given, **options, **knobs)
         except TypeError as error:
             if "unexpected keyword argument" in str(error):
                 raise TypeError(f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}.") from error

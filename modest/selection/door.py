@@ -27,7 +27,7 @@ def within(limits: Limits, count: int, taken: Bool, closed: Bool, ask: Ask, skip
     """
     parts: list[Choice] = []
     bought = np.empty(0, dtype=np.int64)
-    askings, whole = 0, True
+    state: Mapping[str, Any] = {}
     while len(bought) < count:
         shut = closed | ~limits.open(bought)
         covered = taken.copy()
@@ -39,11 +39,9 @@ def within(limits: Limits, count: int, taken: Bool, closed: Bool, ask: Ask, skip
         places = limits.walk(choice.rows, count - len(bought), bought, skip)
         parts.append(_some(choice, places))
         bought = np.append(bought, choice.rows[places])
-        askings += 1
-        whole = len(places) == len(choice)
-    joined = _joined(parts, {**parts[0].trace, "askings": askings})
-    # what a strategy remembers of an answer that was not bought as it stands, is of another choice
-    return joined if askings > 1 or not whole else Choice(**{**vars(joined), "state": parts[0].state})
+        # what a strategy remembers of an answer that was not bought as it stands is of another choice
+        state = choice.state if len(parts) == 1 and len(places) == len(choice) else {}
+    return _joined(parts, {**parts[0].trace, "askings": len(parts)}, state)
 
 
 def earlier(method: str, increments: bool, since: Choice | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -90,6 +88,6 @@ def _some(choice: Choice, places: Int) -> Choice:
     return Choice(rows, scores, ids, choice.method, reasons, choice.trace)
 
 
-def _joined(parts: list[Choice], trace: Mapping[str, Any]) -> Choice:
+def _joined(parts: list[Choice], trace: Mapping[str, Any], state: Mapping[str, Any]) -> Choice:
     rows, scores, ids = (np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "scores", "ids"))
-    return Choice(rows, scores, ids, parts[0].method, sum((p.reasons for p in parts), ()), trace)
+    return Choice(rows, scores, ids, parts[0].method, sum((p.reasons for p in parts), ()), trace, state)

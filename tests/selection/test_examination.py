@@ -16,7 +16,8 @@ from . import warm
 from .conftest import clusters
 
 COLD = [name for name, method in METHODS.items() if not method.needs]
-NESTED = ["random", "kcenter", "maxherding", "probcover", "uherding", "entropy", "margin", "badge", "bmmal", "gcnal"]
+GREEDY = [name for name, method in METHODS.items() if method.greedy]
+NOT_GREEDY = {"kmeans", "activeft", "mmcsal", "typiclust", "alfamix"}  # they look at the whole budget at once
 SEEDLESS = ["maxherding", "uherding", "entropy", "margin"]  # nothing is drawn from a small pool
 UNORDERED = ["random", "typiclust", "badge", "bmmal"]  # the order is not by score
 KNOBS = {
@@ -41,6 +42,11 @@ def same(a, b):
 
 def copy(views, **changes):
     return Views({name: np.array(a) for name, a in views.arrays.items()}, **{"ids": views.ids, **changes})
+
+
+def limited(choice):
+    """What the trace says of limits."""
+    return {name: choice.trace[name] for name in ("ended", "spent", "total", "quotas") if name in choice.trace}
 
 
 def absent(views, seed=3):
@@ -201,11 +207,102 @@ def test_length_of_rows_does_not_matter(method, pool):
     same(choose(method, Views(scaled, ids=pool.ids)), choose(method, pool))
 
 
-@pytest.mark.parametrize("method", NESTED)
+@every
+@pytest.mark.parametrize("missing", [False, True])
+def test_closed_rows_are_never_chosen(method, pool, missing):
+    views = copy(pool, present=absent(pool)) if missing else pool
+    taken, closed = np.arange(120) % 12 == 0, np.arange(120) % 3 == 1
+    choice = choose(method, views, 20, taken=taken, closed=closed)
+    assert len(set(choice.rows.tolist())) == 20
+    assert not (closed | taken)[choice.rows].any()
+    same(choice, choose(method, views, 20, taken=taken, closed=closed | taken))
+    order = np.random.default_rng(6).permutation(120)
+    same(choice, choose(method, views[order], 20, taken=taken[order], closed=closed[order]))
+    rest = choose(method, views, int((~closed & ~taken).sum()), taken=taken, closed=closed)
+    np.testing.assert_array_equal(np.sort(rest.rows), np.flatnonzero(~closed & ~taken))
+
+
+@every
+def test_closing_what_is_not_chosen_changes_nothing(method, pool):
+    if method == "alfamix":  # which mixes free rows alone
+        return
+    first = choose(method, pool, 6)
+    closed = np.ones(120, dtype=bool)
+    closed[choose(method, pool, 12).rows] = False
+    closed[first.rows] = False
+    same(choose(method, pool, 6, closed=closed), first)
+
+
+@every
+@pytest.mark.parametrize(
+    "limit", [{"quotas": {"a": 2, "b": 3}}, {"quotas": 4}, {"total": 9.0}, {"quotas": {"c": 1}, "total": 12.0}]
+)
+def test_limits_are_kept(method, pool, limit):
+    rng = np.random.default_rng(12)
+    groups, costs = np.array(list("abc"))[rng.integers(3, size=120)], rng.uniform(0.4, 3.0, size=120)
+    taken = warm.some_taken(pool)
+    given = {"groups": groups} if "quotas" in limit else {}
+    given |= {"costs": costs} if "total" in limit else {}
+    choice = choose(method, pool, 9, taken=taken, **given, **limit)
+    assert len(set(choice.rows.tolist())) == len(choice) == len(choice.reasons) == len(choice.scores)
+    assert not taken[choice.rows].any()
+    np.testing.assert_array_equal(choice.ids, pool.ids[choice.rows])
+    if "quotas" in limit:
+        most = limit["quotas"] if isinstance(limit["quotas"], dict) else dict.fromkeys("abc", limit["quotas"])
+        count = {group: int((groups[choice.rows] == group).sum()) for group in "abc"}
+        assert all(count[group] <= most[group] for group in most)
+        assert choice.trace["quotas"] == {group: [count[group], most[group]] for group in sorted(most) if count[group]}
+    if "total" in limit:
+        spent = costs[choice.rows].sum()
+        assert spent <= limit["total"] * (1 + 1e-9)
+        assert choice.trace["spent"] == pytest.approx(spent)
+        assert choice.trace["ended"] == ("budget" if len(choice) == 9 else "total")
+        whole = choose(method, pool, None, taken=taken, **given, **limit)
+        assert whole.trace["ended"] == "total"
+        left = limit["total"] - whole.trace["spent"]
+        rest = np.setdiff1d(np.flatnonzero(~taken), whole.rows)
+        if "quotas" in limit and (groups[whole.rows] == "c").any():
+            rest = rest[groups[rest] != "c"]
+        assert left < costs[rest].min(), "what is left buys nothing"
+    else:
+        assert len(choice) == 9
+        assert choice.trace["ended"] == "budget"
+    order = np.random.default_rng(3).permutation(120)
+    moved = {name: value[order] for name, value in given.items()}
+    same(choice, choose(method, pool[order], 9, taken=taken[order], **moved, **limit))
+
+
+@every
+def test_limits_that_do_not_bind_change_nothing(method, pool):
+    wide = {"groups": np.arange(120) % 5, "quotas": 200, "costs": np.ones(120), "total": 500.0}
+    same(choose(method, pool, 9, **wide), choose(method, pool, 9))
+
+
+@every
+def test_a_greedy_method_within_quotas_passes_over_full_groups_only(method, pool):
+    if method not in GREEDY:
+        return
+    groups = np.arange(120) % 4
+    free, tight = choose(method, pool, 12), choose(method, pool, 12, groups=groups, quotas=3)
+    apart = np.flatnonzero(free.rows != tight.rows)
+    if len(apart):
+        k = apart[0]
+        assert (groups[free.rows[:k]] == groups[free.rows[k]]).sum() == 3
+
+
+@pytest.mark.parametrize("method", GREEDY)
 def test_a_longer_answer_begins_with_a_shorter_one(method, pool):
     longest = choose(method, pool, 40)
     for budget in (1, 7, 39):
         np.testing.assert_array_equal(choose(method, pool, budget).ids, longest.ids[:budget])
+
+
+def test_the_methods_without_a_prefix_are_these():
+    assert {name for name, method in METHODS.items() if not method.greedy} == NOT_GREEDY
+    for method in NOT_GREEDY:
+        pool = Views({"image": clusters(120, 8, 1), "text": clusters(120, 6, 2)})
+        longest = choose(method, pool, 40).ids
+        assert any((choose(method, pool, b).ids != longest[:b]).any() for b in (5, 20)), f"{method} could be marked"
 
 
 def test_every_method_tells_cost_and_paper():
