@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,8 @@ from modest.data.keys import uniform
 from modest.data.presence import missing_mask, observed
 from modest.data.splits import split_hash, subsample
 from modest.evaluation import METRICS, scores
+from modest.rounds import Way, turn
+from modest.rounds.turn import Ask
 from modest.selection import select
 from modest.types import Bool, Float, Ids, Int, Views
 
@@ -56,11 +58,20 @@ class Arena:
         self.table = Views(ground.views.arrays, None if self.present.all() else self.present, ids)
         self.pool = self.table[self.rows]
         self.test = self.table[ground.test]
+        self._fitted: tuple[Int, Probe] | None = None
 
     @cached_property
     def standard(self) -> Standard:
         """Statistics of the unlabelled subsample, for the probe."""
         return Standard.of(self.pool)
+
+    def row_of(self, ids: Sequence[str]) -> Int:
+        """Rows (frame of the whole set) of some ids."""
+        return np.array([self._position[name] for name in ids], dtype=np.int64)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.table.ids.tolist())}
 
     def choose(self, method: str, items: int) -> Int:
         """Rows (frame of the whole set) that a method buys; all of the subsample needs no method."""
@@ -68,6 +79,38 @@ class Arena:
             return self.rows
         knobs = self.protocol.knobs.get(method, {})
         return self.rows[select(self.pool, items, method, self.seed, **knobs).rows]
+
+    def extend(self, method: str, items: int, before: Int) -> tuple[Int, dict[str, str]]:
+        """Rows bought after a round, those of ``before`` first, and which method chose and why."""
+        if items >= len(self.rows):
+            return self.rows, {"method": "all", "why": "the budget buys all of the subsample"}
+        way, taken = Way.of(method, self.protocol.first), np.isin(self.rows, before)
+        choice, why = turn(
+            self.pool, items - len(before), way, taken, self._ask(before), self.seed, self.protocol.knobs
+        )
+        return np.append(before, self.rows[choice.rows]), {"method": choice.method, "why": why}
+
+    def _ask(self, bought: Int) -> Ask | None:
+        """Warm arrays of the subsample from a classifier fitted on the bought rows; None for fewer than two classes."""
+        y = self.ground.labels[bought].astype(np.str_)
+        if len(set(y.tolist())) < 2:
+            return None
+        known, asked = self.ground.labels[self.rows], self.protocol.asked
+        known[~np.isin(self.rows, bought)] = None
+
+        def ask(needs: Sequence[str]) -> dict[str, Any]:
+            if isinstance(asked, str):
+                return self._probe(bought, y).arrays(self.pool, needs, known)
+            clf = MultimodalClassifier(**{"random_state": self.seed, **asked, "method": "concat"})
+            return clf.fit(self.table[bought], y, False).arrays(self.pool, needs, y=known)
+
+        return ask
+
+    def _probe(self, bought: Int, y: Ids) -> Probe:
+        """The probe of the bought rows; the last one is kept, since a round is scored before the next one asks it."""
+        if self._fitted is None or not np.array_equal(self._fitted[0], bought):
+            self._fitted = bought, Probe(self.standard, self.protocol.c).fit(self.table[bought], y)
+        return self._fitted[1]
 
     def score(self, learner: str, bought: Int) -> dict[str, Any]:
         """Metrics on the test rows of a learner fitted on the bought rows, fused and per modality."""
@@ -83,7 +126,7 @@ class Arena:
     def _answer(self, learner: str, bought: Int, y: Ids) -> tuple[Ids, Float, Float]:
         """Classes (C,), fused (n, C) and own (M, n, C) probabilities for the test rows."""
         if learner == PROBE or len(set(y.tolist())) == 1:  # a recipe needs two classes; the probe answers the one
-            probe = Probe(self.standard, self.protocol.c).fit(self.table[bought], y)
+            probe = self._probe(bought, y)
             return (probe.classes_, *probe.predict(self.test))
         recipe, _, way = learner.partition("@")
         arguments = {"method": recipe, "random_state": self.seed, **self.protocol.classifier}
@@ -151,22 +194,13 @@ class Work:
             return self._cells(self._arena, task)
 
     def _cells(self, arena: Arena, task: Task) -> list[dict[str, Any]]:
-        """Choose, or read the choice; then each learner that has no cell yet."""
-        position = {name: row for row, name in enumerate(arena.table.ids.tolist())}
+        """Each learner that has no cell yet, on what the task buys."""
         rows = []
         for learner in arena.protocol.learners:
             key = f"{task.key}~{learner}"
             if self.store.has("cells", key):
                 continue
-            if self.store.has("choices", task.key):
-                bought = np.array(
-                    [position[name] for name in self.store.read("choices", task.key)["ids"]], dtype=np.int64
-                )
-            else:
-                begin = time.perf_counter()
-                bought = arena.choose(task.method, task.items)
-                self.store.write("timings", task.key, {"seconds": time.perf_counter() - begin})
-                self.store.write("choices", task.key, {"ids": arena.table.ids[bought].tolist()})
+            bought = self._bought(arena, task)
             begin = time.perf_counter()
             row = {
                 **{"set": task.set, "missing": task.missing, "learner": learner, "method": task.method},
@@ -178,3 +212,24 @@ class Work:
             self.store.write("cells", key, row)
             rows.append(row)
         return rows
+
+    def _bought(self, arena: Arena, task: Task) -> Int:
+        """Rows a task buys: read, or chosen and written; in rounds those of the budget before come first."""
+        if self.store.has("choices", task.key):
+            return arena.row_of(self.store.read("choices", task.key)["ids"])
+        before = self._before(task)
+        earlier = np.empty(0, dtype=np.int64) if before is None else self._bought(arena, before)
+        begin = time.perf_counter()
+        if self.protocol.rounds:
+            bought, told = arena.extend(task.method, task.items, earlier)
+        else:
+            bought, told = arena.choose(task.method, task.items), {}
+        self.store.write("timings", task.key, {"seconds": time.perf_counter() - begin})
+        self.store.write("choices", task.key, {"ids": arena.table.ids[bought].tolist(), **told})
+        return bought
+
+    def _before(self, task: Task) -> Task | None:
+        """The round before, if there is one."""
+        counts = [*self.protocol.items(self.grounds[task.set])] if self.protocol.rounds else [task.items]
+        at = counts.index(task.items)
+        return replace(task, items=counts[at - 1]) if at else None

@@ -4,18 +4,27 @@ Features of modality m: (x - mean) / deviation, over the rows of the unlabelled 
 mean, which is 0 after standardising. Where the pool lacks m somewhere, a 0/1 column says whether it is there. The fused
 probe sees all modalities side by side, the modality's own probe only its columns and only rows that have it. Each is
 scikit-learn's multinomial logistic regression with a fixed C (small C: strong regularisation).
+
+The fused probe is a concat classifier whose encoders do nothing, so :meth:`Probe.arrays` can hand warm selection what
+such a classifier would: the features above, which are zero where a modality is absent, and one linear head over them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor
 
+from modest.checks import known
 from modest.data.presence import dense, observed
+from modest.selection.arrays import ARRAYS
 from modest.types import Bool, Float, Views
 
 
@@ -83,6 +92,59 @@ class Probe:
                 own[m, there[:, m]] = self._proba(model, x[there[:, m]])
         return self._proba(self._fused, np.hstack(list(table.values()))), own
 
+    def arrays(self, views: Views, needs: Sequence[str], y: Any = None) -> dict[str, Any]:
+        """Warm arrays of all n rows, as :mod:`modest.selection.arrays` defines them, in the order of ``needs``.
+
+        Parameters
+        ----------
+        views : Views
+        needs : names of arrays
+        y : (n,) labels, None where unknown; for ``labels`` alone
+
+        Raises
+        ------
+        ValueError
+            For an unknown need, or after a fit to a single class.
+        """
+        wanted = [known(name, ARRAYS, "needs") for name in needs]
+        if isinstance(self._fused, str):
+            raise ValueError("a probe of one class has no head; fit it to two classes or more.")
+        table, _ = self.standard.features(views)
+        weights, bias = self._linear(self._fused, table)
+        parts = {name: x @ weights[name].T for name, x in table.items()}
+
+        def proba(members: Sequence[str]) -> Float:
+            logits = bias + sum((parts[name] for name in members), np.zeros((len(views), len(bias))))
+            return np.asarray(softmax(logits, axis=1))
+
+        def coalitions() -> NDArray[np.float32]:
+            within = [[name for m, name in enumerate(table) if s >> m & 1] for s in range(2 ** len(table))]
+            return np.stack([proba(members).astype(np.float32) for members in within])
+
+        made: Mapping[str, Callable[[], Any]] = {
+            "proba": lambda: proba(list(table)),
+            "features": lambda: {name: x.astype(np.float32) for name, x in table.items()},
+            "coalition_proba": coalitions,
+            "head": lambda: _head(weights, bias),
+            "labels": lambda: self._numbers(y, len(views)),
+        }
+        return {name: made[name]() for name in wanted}
+
+    def _linear(self, model: LogisticRegression, table: Mapping[str, Float]) -> tuple[dict[str, Float], Float]:
+        """Weights (C, d_m) per modality and bias (C,) of the fused probe; with two classes the first has logit 0."""
+        weight, bias = model.coef_, model.intercept_
+        if len(bias) == 1:
+            weight, bias = np.vstack([np.zeros_like(weight), weight]), np.append(0.0, bias)
+        ends = np.cumsum([x.shape[1] for x in table.values()])[:-1]
+        return dict(zip(table, np.split(weight, ends, axis=1))), bias
+
+    def _numbers(self, y: Any, n: int) -> NDArray[np.int64]:
+        """(n,) places of labels among the classes, -1 where there is none."""
+        if y is None or len(y) != n:
+            raise ValueError(f"labels are needed; give y, one label for each of the {n} rows, None where unknown.")
+        place = {name: number for number, name in enumerate(self.classes_.tolist())}
+        return np.array([-1 if label is None else place.get(str(label), -1) for label in y], dtype=np.int64)
+
     def _model(self, x: Float, y: NDArray[np.str_]) -> LogisticRegression | str:
         if len(set(y.tolist())) == 1:
             return str(y[0])
@@ -95,6 +157,17 @@ class Probe:
         else:
             proba[:, np.searchsorted(self.classes_, model.classes_)] = model.predict_proba(x)
         return proba
+
+
+def _head(weights: Mapping[str, Float], bias: Float) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """The fused probe as a function {modality: (k, d_m) tensors} -> logits (k, C)."""
+    fixed, shift = {name: torch.as_tensor(weight) for name, weight in weights.items()}, torch.as_tensor(bias)
+
+    def head(features: Mapping[str, Tensor]) -> Tensor:
+        parts = [features[name] @ weight.to(features[name]).T for name, weight in fixed.items()]
+        return torch.stack(parts).sum(dim=0) + shift.to(parts[0])
+
+    return head
 
 
 def _numbers(array: Any) -> Float:

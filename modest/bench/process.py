@@ -21,15 +21,15 @@ _LOOK_EVERY = 0.1  # seconds
 _WORK: list[Work] = []  # of this process, put there once when it begins
 
 
-def spread(store: Store, protocol: Protocol, left: list[Task], jobs: int) -> Iterator[list[dict[str, Any]]]:
-    """Rows of the tasks ``left`` as they finish in ``jobs`` processes; the files are written there.
+def spread(store: Store, protocol: Protocol, left: list[list[Task]], jobs: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the chains of tasks ``left`` as they finish in ``jobs`` processes; the files are written there.
 
     Raises what a cell raises. Closing the iterator waits for the cells at work and begins no more.
     """
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(os.getpid(), store, protocol))
     try:
-        for future in as_completed([pool.submit(_rows, task) for task in left]):
+        for future in as_completed([pool.submit(_rows, chain) for chain in left]):
             yield future.result()
     except BrokenProcessPool:
         raise OSError(
@@ -54,5 +54,5 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def _rows(task: Task) -> list[dict[str, Any]]:
-    return _WORK[0].rows(task)
+def _rows(chain: list[Task]) -> list[dict[str, Any]]:
+    return [row for task in chain for row in _WORK[0].rows(task)]

@@ -4,6 +4,9 @@ The budget protocol. A pool is the training rows only. A seed redraws a subsampl
 the learner's seed; the test rows stay the same. A budget that is a share buys floor(share * pool) items, but never
 fewer than one per class and never more than the subsample; an int buys just that many. Under a budget no validation row
 is looked at: the probe's C and the recipes' arguments are fixed beforehand, here.
+
+With ``rounds`` the budgets of one (set, missing rate, seed, method) are one chain: what a budget buys is what the one
+before bought, and more, chosen with what those labels taught. Without, every budget is spent at once.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from modest import learning, selection
 from modest.bench.sets import Ground, LabelledViews
 from modest.checks import known
+from modest.classifier import MultimodalClassifier
 from modest.data.files import read_json
+from modest.rounds import JOIN, Way
 
 PROBE = "probe"
 SUPERVISED, SEMI_SUPERVISED = "supervised", "semi_supervised"
@@ -33,7 +38,8 @@ class Protocol(BaseModel):
         One set or several.
     out : path
         Folder of the results; made if missing, resumed if it holds the same protocol.
-    methods : names of ``modest.selection.METHODS`` that need no warm arrays
+    methods : names of ``modest.selection.METHODS``
+        With ``rounds`` also warm ones, and two as ``"maxherding+badge"``: the first of them chooses the first round.
     budgets : shares in (0, 1] (float) or counts (int)
     seeds : int
         Seeds 0 .. seeds - 1.
@@ -43,6 +49,11 @@ class Protocol(BaseModel):
         ``<recipe>@semi_supervised`` goes on from the encoders of ``start``; neither takes modalities away.
     encoders : modality -> encoder with knobs, as MultimodalClassifier takes them, for ``@supervised``
     start : folder of a Representation, trained on the pool without labels, for ``@semi_supervised``
+    rounds : whether later budgets build upon earlier ones, as above
+    first : cold method of the first round of warm methods whose name does not say it
+    warm : 'probe', or keyword arguments of a concat ``MultimodalClassifier``
+        Who answers for what is bought when a method asks for warm arrays: it is fitted on these labels alone, without
+        validation rows, on the views. Left out: the probe where it is the only learner, else a concat classifier.
     missing : shares of modality cells taken away, in training and test rows alike, on top of what the set lacks
     knobs : mapping method -> keyword arguments of its selection
     classifier : keyword arguments of ``MultimodalClassifier`` for recipes
@@ -65,6 +76,9 @@ class Protocol(BaseModel):
     seeds: int = Field(5, ge=1)
     subsample: float = Field(0.8, gt=0, le=1)
     learner: str | tuple[str, ...] = PROBE
+    rounds: bool = False
+    first: str = "random"
+    warm: str | dict[str, Any] | None = None
     missing: tuple[float, ...] = (0.0,)
     knobs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     classifier: dict[str, Any] = Field(default_factory=dict)
@@ -86,9 +100,31 @@ class Protocol(BaseModel):
     @classmethod
     def _methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         for name in methods:
-            if not selection.METHODS[known(name, selection.METHODS, "methods")].cold:
-                raise ValueError(f"methods holds {name!r}, which needs a trained model; a bench runs cold methods only")
+            for part in name.split(JOIN):
+                known(part, selection.METHODS, "methods")
         return _distinct(methods, "methods")
+
+    @field_validator("warm")
+    @classmethod
+    def _warm(cls, warm: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+        if isinstance(warm, str):
+            return known(warm, (PROBE,), "warm")
+        if warm is not None and "method" in warm:
+            raise ValueError("warm names a method, and the one with the arrays that selection asks for is concat")
+        try:
+            MultimodalClassifier(**(warm or {}))
+        except TypeError as error:
+            raise ValueError(f"warm holds what MultimodalClassifier does not take: {error}") from None
+        return warm
+
+    @model_validator(mode="after")
+    def _rounds(self) -> Protocol:
+        for name in self.methods:
+            if self.rounds:
+                Way.of(name, self.first)
+            elif JOIN in name or not selection.METHODS[name].cold:
+                raise ValueError(f"methods holds {name!r}, which needs labels of a round before; set rounds")
+        return self
 
     @field_validator("learner")
     @classmethod
@@ -153,6 +189,13 @@ class Protocol(BaseModel):
         """Learners, also when there is one."""
         return (self.learner,) if isinstance(self.learner, str) else self.learner
 
+    @property
+    def asked(self) -> str | dict[str, Any]:
+        """Who makes warm arrays: 'probe', or the arguments of a concat classifier."""
+        if self.warm is not None:
+            return self.warm
+        return PROBE if self.learners == (PROBE,) else {}
+
     def items(self, ground: Ground) -> dict[int, list[int | float]]:
         """Items each budget buys from one set -> the budgets that buy them, ascending; equal ones are run once.
 
@@ -175,7 +218,9 @@ class Protocol(BaseModel):
 
     def described(self) -> dict[str, Any]:
         """JSON form without ``out`` and without where the sets lie (their hashes say what they are)."""
-        plain = self.model_dump(mode="json", exclude={"pool", "out", "start"})
+        plain = self.model_dump(mode="json", exclude={"pool", "out", "start", "rounds", "first", "warm"})
+        if self.rounds:  # else they mean nothing, and benches from before there were rounds can be taken up
+            plain |= {"rounds": True, "first": self.first, "warm": self.asked}
         if self.start is not None:
             plain["start"] = read_json(self.start / "config.json").get("sha256")  # its weights, wherever they lie
         return {"sets": list(self.sets), **plain, "learner": list(self.learners)}

@@ -23,9 +23,9 @@ def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None, 
     time, one cell of each (set, method, learner) is run beforehand at the budget nearest the mean budget - the mean
     cost when cost grows linearly with the budget; cells timed before in this folder serve as well.
 
-    A selection is computed once per (set, missing rate, method, seed, budget) and shared by the learners. Stopping the
-    iteration, Ctrl-C or a kill keeps every finished cell; running the same protocol again goes on from there and ends
-    in the same files, except ``timings``.
+    A selection is computed once per (set, missing rate, method, seed, budget) and shared by the learners; in rounds the
+    budgets of a seed's method follow each other in one process. Stopping the iteration, Ctrl-C or a kill keeps every
+    finished cell; running the same protocol again goes on from there and ends in the same files, except ``timings``.
 
     Parameters
     ----------
@@ -98,14 +98,22 @@ def _cells(
     yield Record(
         "plan", finished, total, {"cells": total, "finished": finished + sum(map(len, ahead)), "seconds": seconds}
     )
-    many = jobs > 1 and len(left) > 1
-    rest = spread(store, protocol, left, jobs) if many else map(work.rows, left)
+    chains = _chains(left) if protocol.rounds else [[task] for task in left]
+    rest = spread(store, protocol, chains, jobs) if jobs > 1 and len(chains) > 1 else map(work.rows, left)
     for rows in chain(ahead, rest):
         for row in rows:
             done += 1
             if progress is not None:
                 progress(done, total)
             yield Record("cell", done, total, row)
+
+
+def _chains(tasks: list[Task]) -> list[list[Task]]:
+    """Tasks that build upon each other, together and in order."""
+    found: dict[tuple[str, float, int, str], list[Task]] = {}
+    for task in tasks:
+        found.setdefault((task.set, task.missing, task.seed, task.method), []).append(task)
+    return list(found.values())
 
 
 def _unfinished(store: Store, task: Task, protocol: Protocol) -> bool:

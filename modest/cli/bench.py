@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -25,6 +25,9 @@ def command(
     seeds: int = typer.Option(5, help="Seeds 0, 1, ..; each redraws subsample, selection and learner."),
     learner: str = typer.Option("probe", help="probe, mla, late, concat; mla@supervised, mla@semi_supervised (media)."),
     encoder: list[str] = typer.Option([], "--encoder", help="MODALITY=ENCODER of @supervised. Repeatable."),
+    rounds: bool = typer.Option(False, "--rounds", help="Each budget builds on the one before; warm methods may run."),
+    first: str = typer.Option("random", "--first", help="First round of warm methods, unless named: maxherding+badge."),
+    warm: str | None = typer.Option(None, "--warm", help="Classifier that warm methods ask: probe or concat."),
     start: str = typer.Option(None, "--start", help="Model of `modest represent` that @semi_supervised starts from."),
     missing: str = typer.Option("0", help="Shares of modality cells to take away, by comma."),
     subsample: float = typer.Option(0.8, help="Share of the training pool that a seed draws."),
@@ -38,10 +41,17 @@ def command(
     Every finished cell is on disk at once: stop it with Ctrl-C, or let it be killed, and the same command goes on.
 
     Example: modest bench pool/ --methods random,maxherding --budgets 0.01,0.05 --seeds 5 --out bench/
+    Example: modest bench pool/ --rounds --methods maxherding,badge,maxherding+badge,uherding --out rounds/
     """
     from modest import bench
+    from modest.checks import known
     from modest.encoders.spec import spec
 
+    if not rounds and (warm is not None or first != "random"):
+        raise ValueError("--first and --warm belong to --rounds; add it, or leave them out.")
+    if warm is not None:
+        known(warm, ("probe", "concat"), "--warm")
+    training: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     media = {m: spec(told)[0] for m, told in pairs(encoder, "--encoder", "MODALITY=ENCODER").items()}
     protocol = bench.Protocol(
         pool=pool,
@@ -52,7 +62,10 @@ def command(
         subsample=subsample,
         learner=_names(learner),
         missing=tuple(_number(part, "missing") for part in _names(missing)),
-        classifier={} if epochs is None else {"epochs": epochs},
+        rounds=rounds,
+        first=first,
+        warm=training if warm == "concat" else warm,
+        classifier=training,
         encoders=media,
         start=None if start is None else model_folder(pool, start),
     )
