@@ -5,14 +5,15 @@ squared norms per modality. Then, for items i and j with S shared modalities,
 
     d2(i, j) = mean over shared m of |x_im - x_jm|^2 = (q_i . p_j + p_i . q_j - 2 x_i . x_j) / (p_i . p_j),
 
-and 4, the largest value between unit rows, where nothing is shared. Between unit rows d2 = 2 - 2 mean cosine.
+a mean with weights w_m where modalities differ in importance: x, p and q are then held times sqrt(w_m). It is 4, the
+largest value between unit rows, where nothing is shared. Between unit rows d2 = 2 - 2 mean cosine.
 Everything inside works in the frame of ascending ids, so that ties go to the lowest id and the order in which the
 table was handed over cannot change an answer; ``original`` leads back to the table's own rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from modest.checks import memory_bytes
-from modest.data.presence import dense
 from modest.neighbours.device import Precision, decide, precise, tile_length
-from modest.types import Bool, Ids, Int, Views
+from modest.neighbours.reading import Reader
+from modest.types import Bool, Float, Int, Views
 
 FAR = 4.0
+AT_CENTRE = 1e-5  # a centred row shorter than this is what rounding left of nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,15 @@ class Block:
 
 def squared_distances(a: Block, b: Block) -> Tensor:
     """(k_a, k_b) mean over shared modalities of the squared Euclidean distance; 4 where none is shared."""
-    if bool(a.p.all() and b.p.all()):  # nothing is absent: fewer passes over the tile
-        d2 = torch.addmm(b.q.sum(1), a.x, b.x.T, alpha=-2.0).add_(a.q.sum(1)[:, None])
-        return (d2 if a.p.shape[1] == 1 else d2.div_(a.p.shape[1])).clamp_min_(0.0)
+    if len(a) and len(b) and bool(a.p.all() and b.p.all()):  # nothing is absent: fewer passes over the tile
+        root = a.p[0]
+        d2 = torch.addmm(b.q @ root, a.x, b.x.T, alpha=-2.0).add_((a.q @ root)[:, None])
+        total = float(root @ root)
+        return (d2 if total == 1.0 else d2.div_(total)).clamp_min_(0.0)
     shared = a.p @ b.p.T
     total = a.q @ b.p.T + a.p @ b.q.T - 2.0 * (a.x @ b.x.T)
-    return torch.where(shared > 0, total / shared.clamp_min(1.0), FAR).clamp_min_(0.0)
+    some = shared > 0
+    return torch.where(some, total / torch.where(some, shared, 1.0), FAR).clamp_min_(0.0)
 
 
 class Rows:
@@ -70,6 +75,11 @@ class Rows:
         when they fit in a quarter of it.
     called : str
         What errors call the arrays.
+    centre : bool or mapping name -> (d_m,)
+        Subtract from the unit rows of every modality their mean, or the vector given, and divide by the norm again; a
+        row at the centre itself stays zero. ``self.centre`` keeps the means.
+    importance : mapping name -> float above 0, optional
+        Weight w_m of a modality in the mean, 1 where left out.
 
     Raises
     ------
@@ -87,6 +97,8 @@ class Rows:
         precision: Precision = "auto",
         memory: str | int = "2GB",
         called: str = "views",
+        centre: bool | Mapping[str, Float] = False,
+        importance: Mapping[str, float] | None = None,
     ) -> None:
         self.device = decide(device)
         self.dtype, self.fast = precise(precision, self.device)
@@ -94,95 +106,82 @@ class Rows:
         self.names = views.names
         self.dims = tuple(shape[1] for shape in views.shape.values())
         self.width = sum(self.dims)
-        self._views, self._unit, self._called = views, unit, called
-        self.original: Int | None = None if views.default_ids else _ascending(views.ids)
-        self.ids: Ids = views.ids if self.original is None else views.ids[self.original]
+        self._reader = Reader(views, np.float64 if self.dtype == torch.float64 else np.float32, called)
+        self._unit, self._centred = unit, centre is not False
+        self.original, self.ids = self._reader.original, self._reader.ids
+        self.centre: Mapping[str, Float] = centre if isinstance(centre, Mapping) else {}
+        self._root = np.sqrt([1.0 if importance is None else importance.get(name, 1.0) for name in self.names])
         itemsize = torch.finfo(self.dtype).bits // 8
         self.tile = tile_length(self.memory, self.width * itemsize * 3, len(views))
         keep = len(views) * self.width * itemsize <= self.memory // 4
         self._scale = np.ones((len(views), len(self.names)))
+        self._again = np.ones((len(views), len(self.names))) if self._centred else self._scale
         self._kept: Tensor | None = None
         self._half: Tensor | None = None
         self._scan(keep)
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self._views)
+        return len(self.ids)
 
     def _scan(self, keep: bool) -> None:
-        """One pass over all rows: presence, norms, checks; keeps the rows when they fit."""
-        present = np.zeros((len(self), len(self.names)), dtype=bool)
+        """One pass over all rows, two where they are centred: presence, norms, checks; keeps the rows when they fit."""
         squared = np.zeros((len(self), len(self.names)))
+        self.present: Bool = np.zeros((len(self), len(self.names)), dtype=bool)
+        sums = [np.zeros(d) for d in self.dims]
         kept = []
-        for start in range(0, len(self), self.tile):
-            rows = np.arange(start, min(start + self.tile, len(self)))
-            block, there = self._raw(rows)
-            for m, name in enumerate(self.names):
-                self._check(block[m], there[:, m], rows, name)
-                squared[rows, m] = np.einsum("nd,nd->n", block[m], block[m], dtype=np.float64)
+        for rows, block, there in self._raw_tiles():
+            self._reader.check(block, there, rows)
+            self.present[rows] = there
+            for m, part in enumerate(block):
+                squared[rows, m] = np.einsum("nd,nd->n", part, part, dtype=np.float64)
             if self._unit:
-                self._refuse_zero(there & (squared[rows] == 0.0), rows)
+                self._reader.refuse_zero(there & (squared[rows] == 0.0), rows)
                 self._scale[rows] = 1.0 / np.sqrt(np.where(there, squared[rows], 1.0))
-            present[rows] = there
-            if keep:
+            if self._centred:
+                for m, part in enumerate(block):
+                    sums[m] += self._scale[rows, m] @ part
+            elif keep:
                 kept.append(self._assemble(block, rows))
-        self._refuse_empty(present)
+        self._reader.refuse_empty(self.present)
         if self._unit:
-            squared = present.astype(np.float64)
-        self.present: Bool = present
-        self.p = torch.as_tensor(present, dtype=self.dtype, device=self.device)
-        self.q = torch.as_tensor(squared, dtype=self.dtype, device=self.device)
-        self.weight = 1.0 / self.p.sum(1)
+            squared = self.present.astype(np.float64)
+        if self._centred:
+            if not self.centre:
+                self.centre = {m: s / max(1, k) for m, s, k in zip(self.names, sums, self.present.sum(axis=0).tolist())}
+            for rows, block, _ in self._raw_tiles():
+                squared[rows] = self._centre_scale(block, rows)
+                if keep:
+                    kept.append(self._assemble(block, rows))
+        self.p = torch.as_tensor(self.present * self._root, dtype=self.dtype, device=self.device)
+        self.q = torch.as_tensor(squared * self._root, dtype=self.dtype, device=self.device)
+        self.weight = 1.0 / self.p.square().sum(1)
         self._kept = torch.cat(kept) if keep else None
 
-    def _raw(self, rows: Int) -> tuple[list[NDArray[np.floating]], Bool]:
-        """Rows of every view in the frame of ids, absent ones zeroed, and their presence (k, M)."""
-        at = rows if self.original is None else self.original[rows]
-        consecutive = self.original is None and len(rows) and rows[-1] - rows[0] == len(rows) - 1
-        where = slice(int(rows[0]), int(rows[-1]) + 1) if consecutive else at
-        there = np.ones((len(rows), len(self.names)), dtype=bool)
-        if self._views.present is not None:
-            there &= self._views.present[where]
-        block: list[NDArray[np.floating]] = []
-        number = np.float64 if self.dtype == torch.float64 else np.float32
-        for m, array in enumerate(self._views.arrays.values()):
-            taken: NDArray[np.floating] = dense(array[where]).astype(number)
-            if self._views.present is None or bool(np.isnan(taken[:, :1]).any()):
-                there[:, m] &= ~np.isnan(taken).all(axis=1)
-            taken[~there[:, m]] = 0.0
-            block.append(taken)
-        return block, there
+    def _raw_tiles(self) -> Iterator[tuple[Int, list[NDArray[np.floating]], Bool]]:
+        for start in range(0, len(self), self.tile):
+            rows = np.arange(start, min(start + self.tile, len(self)))
+            yield rows, *self._reader.block(rows)
 
-    def _table_row(self, row: int) -> str:
-        at = int(row if self.original is None else self.original[row])
-        return f"row {at} (id {self.ids[row]})"
+    def _centre_scale(self, block: list[NDArray[np.floating]], rows: Int) -> Float:
+        """(k, M) squared norms after centring, 1, or 0 for a row at the centre itself; sets what they are scaled by."""
+        norm = np.zeros((len(rows), len(self.names)))
+        for m, part in enumerate(self._centred_parts(block, rows)):
+            norm[:, m] = np.sqrt(np.einsum("nd,nd->n", part, part, dtype=np.float64))
+        away = norm > AT_CENTRE
+        self._again[rows] = np.where(away, 1.0 / np.where(away, norm, 1.0), 0.0)
+        return away.astype(np.float64)
 
-    def _check(self, block: NDArray[np.floating], there: Bool, rows: Int, name: str) -> None:
-        bad = ~np.isfinite(block).all(axis=1) & there
-        if bad.any():
-            row = self._table_row(int(rows[np.flatnonzero(bad)[0]]))
-            raise ValueError(
-                f"{self._called}[{name!r}] has NaN or infinity in present {row}; mend the value, or make the "
-                "whole row NaN or present=False if the modality is absent."
-            )
-
-    def _refuse_zero(self, zero: Bool, rows: Int) -> None:
-        if zero.any():
-            k, m = np.argwhere(zero)[0]
-            raise ValueError(
-                f"{self._called}[{self.names[m]!r}] has norm zero in present {self._table_row(int(rows[k]))}; "
-                "mark the modality absent there (present=False) or drop the item."
-            )
-
-    def _refuse_empty(self, present: Bool) -> None:
-        empty = ~present.any(axis=1)
-        if empty.any():
-            row = self._table_row(int(np.flatnonzero(empty)[0]))
-            raise ValueError(f"{row} has no modality at all in {self._called}; drop the item or give it at least one.")
+    def _centred_parts(self, block: list[NDArray[np.floating]], rows: Int) -> Iterator[NDArray[np.floating]]:
+        for m, (name, part) in enumerate(zip(self.names, block)):
+            moved = part * self._scale[rows, m : m + 1].astype(part.dtype) - self.centre[name].astype(part.dtype)
+            yield np.where(self.present[rows, m : m + 1], moved, part.dtype.type(0.0))
 
     def _assemble(self, block: list[NDArray[np.floating]], rows: Int) -> Tensor:
-        parts = [b * self._scale[rows, m : m + 1].astype(b.dtype) for m, b in enumerate(block)]
-        return torch.as_tensor(np.concatenate(parts, axis=1), dtype=self.dtype, device=self.device)
+        scale = self._again if self._centred else self._scale
+        parts = self._centred_parts(block, rows) if self._centred else block
+        whole = [b * (scale[rows, m : m + 1] * self._root[m]).astype(b.dtype) for m, b in enumerate(parts)]
+        return torch.as_tensor(np.concatenate(whole, axis=1), dtype=self.dtype, device=self.device)
 
     def take(self, rows: Int | Tensor) -> Block:
         """Block of some rows (frame of ids), in the order given."""
@@ -190,7 +189,7 @@ class Rows:
         if self._kept is not None:
             return Block(self._kept[at], self.p[at], self.q[at])
         host = at.cpu().numpy()
-        return Block(self._assemble(self._raw(host)[0], host), self.p[at], self.q[at])
+        return Block(self._assemble(self._reader.block(host)[0], host), self.p[at], self.q[at])
 
     def tiles(self, length: int | None = None) -> Iterator[tuple[int, Block]]:
         """(first row, Block) over all rows in order; ``length`` overrides the rows per tile."""
@@ -201,7 +200,7 @@ class Rows:
                 yield start, Block(self._kept[start:stop], self.p[start:stop], self.q[start:stop])
             else:
                 rows = np.arange(start, stop)
-                x = self._assemble(self._raw(rows)[0], rows)
+                x = self._assemble(self._reader.block(rows)[0], rows)
                 yield start, Block(x, self.p[start:stop], self.q[start:stop])
 
     def half(self, start: int, block: Block) -> Tensor:
@@ -224,19 +223,3 @@ class Rows:
         back = np.empty(len(self), dtype=np.int64)
         back[self.original] = np.arange(len(self))
         return back[np.asarray(rows, dtype=np.int64)]
-
-
-def _ascending(ids: Ids) -> Int | None:
-    """Order of ascending ids, None when they already ascend.
-
-    Raises
-    ------
-    ValueError
-        If an id stands twice.
-    """
-    order = np.argsort(ids, kind="stable")
-    ordered = ids[order]
-    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(twice):
-        raise ValueError(f"ids holds {str(ordered[twice[0]])!r} twice; every item needs an id of its own.")
-    return None if bool((np.diff(order) == 1).all()) else order.astype(np.int64)
