@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from modest.encoders.reading import Reading
+from modest.encoders.spec import backbone_of, ready_names
 from modest.encoders.towers import Tower, linear
 from modest.encoders.trainable import Backbone, build
 from modest.learning.inputs import Reader, ready_views
 from modest.representation.embedding import FORMAT, KIND, Representation
-from modest.representation.pretrain import parts, ready_names
 from modest.training import read_config
 
 __all__ = ["Assembly", "Projected", "as_given", "assemble", "assembled", "described", "rebuilt"]
@@ -109,7 +109,7 @@ def assemble(
     for name, spec in given.items():
         if name in over_views and name not in widths:
             raise ValueError(f"X has no ready view {name!r} for an mlp; it has {', '.join(widths) or 'none'}.")
-        backbones[name] = None if spec == "mlp" else _backbone(spec, widths.get(name), generator)
+        backbones[name] = None if spec == "mlp" else backbone_of(spec, widths.get(name), generator)
         modules[name] = _module(name, backbones[name], widths, hidden, width, generator)
     return _described(modules, backbones, width, widths)
 
@@ -190,13 +190,6 @@ def _described(
     readings = {name: None if b is None else b.reading for name, b in backbones.items()}
     needs = {name: widths[name] if readings[name] is None else None for name in modules}
     return Assembly(modules, width, needs, readings, {n: None if b is None else b.config for n, b in backbones.items()})
-
-
-def _backbone(spec: Any, inputs: int | None, generator: torch.Generator) -> Backbone:
-    if isinstance(spec, Backbone):  # a copy: training leaves what was handed in as it is
-        return replace(spec, net=copy.deepcopy(spec.net))
-    name, knobs = parts(spec)
-    return build(name, generator=generator, **({"inputs": inputs, **knobs} if name == "mlp" else knobs))
 
 
 def _module(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import torch
 from modest.checks import as_views, row_numbers
 from modest.data.files import rows_hash
 from modest.data.pool import Pool
+from modest.encoders.spec import Spec, backbone_of, ready_names
 from modest.encoders.table import Table, sample, table
 from modest.encoders.towers import Tower, standardise
-from modest.encoders.trainable import Backbone, build
+from modest.encoders.trainable import Backbone
 from modest.neighbours.device import decide
 from modest.representation.embedding import Embedding, Representation
 from modest.representation.objective import Objective, Pretraining
@@ -31,7 +31,6 @@ __all__ = ["PLAN", "pretrain"]
 # of the paper where it names one value for all sets; epochs and rates are those of the small towers over ready views
 PLAN = Plan(epochs=25, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.95), schedule="cosine", warmup=5)
 HIDDEN = 512
-Spec = Backbone | str | Mapping[str, Any]
 
 
 def pretrain(
@@ -87,7 +86,7 @@ def pretrain(
     if len(given) < 2:
         raise ValueError(f"pretraining aligns modalities and there is {', '.join(given) or 'none'}; give at least two.")
     widths = _widths(data, given, sources)
-    backbones = {name: _build(spec, widths.get(name), generator) for name, spec in given.items()}
+    backbones = {name: backbone_of(spec, widths.get(name), generator, hidden=(HIDDEN,)) for name, spec in given.items()}
     where_from = sources or {}
     readings = {name: backbone.reading for name, backbone in backbones.items()}
     columns, views = where_from.get("columns"), where_from.get("encoders")
@@ -143,43 +142,6 @@ def _widths(data: Any, given: Mapping[str, Spec], sources: Mapping[str, Mapping[
         return {}
     encoders = (sources or {}).get("encoders", {})
     return {name: shape[1] for name, shape in data.views({m: encoders.get(m, "") for m in ready}).shape.items()}
-
-
-def ready_names(given: Mapping[str, Spec] | Sequence[str]) -> list[str]:
-    """Modalities whose ready view is read."""
-    if not isinstance(given, Mapping):
-        return list(given)
-    return [
-        name
-        for name, spec in given.items()
-        if (spec.reading is None if isinstance(spec, Backbone) else parts(spec)[0] == "mlp")
-    ]
-
-
-def parts(spec: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and knobs of an encoder.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a name nor a mapping with one.
-    """
-    if isinstance(spec, str):
-        return spec, {}
-    if not isinstance(spec, Mapping) or "name" not in spec:
-        raise ValueError(f"encoders holds {spec!r}; give 'mlp', a name, {{'name': ..., knobs}} or a Backbone.")
-    return str(spec["name"]), {key: value for key, value in spec.items() if key != "name"}
-
-
-def _build(spec: Spec, inputs: int | None, generator: torch.Generator) -> Backbone:
-    if isinstance(spec, Backbone):  # a copy: training leaves what was handed in as it is
-        return replace(spec, net=copy.deepcopy(spec.net))
-    name, knobs = parts(spec)
-    if name == "mlp":
-        knobs = {"inputs": inputs, "hidden": (HIDDEN,), **knobs}
-        if knobs["inputs"] is None:
-            raise ValueError("mlp needs a ready view; make one with modest embed, or name an encoder of raw media.")
-    return build(name, generator=generator, **knobs)
 
 
 def _rows(data: Any, whole: Table, rows: Int | None) -> Int:

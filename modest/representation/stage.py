@@ -20,10 +20,11 @@ from modest.data.writing import write_view
 from modest.encoders import ready
 from modest.encoders.presets import preset
 from modest.encoders.shards import Target
+from modest.encoders.spec import ready_names
 from modest.encoders.table import Table
 from modest.representation.embedding import FORMAT, KIND, Representation
 from modest.representation.objective import Objective
-from modest.representation.pretrain import pretrain, ready_names
+from modest.representation.pretrain import pretrain
 from modest.training import Kept, Plan, World, read_config, resume
 
 __all__ = ["extend", "of_preset", "represent"]
