@@ -23,7 +23,7 @@ from modest.learning.inputs import Reader, is_pool, whole
 from modest.learning.measure import forward, softmax
 from modest.learning.towers import Towers
 from modest.neighbours.device import decide
-from modest.training import Batches, read_model, restore, write_model
+from modest.training import Batches, read_model, restore, weights_hash, write_model
 from modest.types import Bool, Float, Int
 
 __all__ = ["Outputs", "Trained", "fingerprint", "recipe_over", "rows_at_once"]
@@ -53,8 +53,7 @@ def fingerprint(made: Assembly, data: Labelled, check: Labelled, params: Mapping
     """SHA-256 of what decides a training: parameters, first weights, rows, labels, and samples of the inputs."""
     told = hashlib.sha256(json.dumps([dict(params), described(made)], sort_keys=True, default=str).encode())
     for module in made.modules.values():
-        for name, tensor in sorted(module.state_dict().items()):
-            told.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        told.update(weights_hash(module).encode())
     for part in (data, check):
         told.update(rows_hash(part.table.ids[part.rows]).encode() + part.y[part.rows].tobytes())
         told.update(part.table.present[part.rows].tobytes())

@@ -22,7 +22,7 @@ from modest.encoders.trainable import Backbone
 from modest.neighbours.device import decide
 from modest.representation.embedding import Embedding, Representation
 from modest.representation.objective import Objective, Pretraining
-from modest.training import Batches, Kept, Plan, Ready, Run, World
+from modest.training import Batches, Kept, Plan, Ready, Run, World, weights_hash
 from modest.training.fit import fit
 from modest.types import Int, Record, Views
 
@@ -188,7 +188,7 @@ def _about(
     """Everything that decides the outcome, for the record and for the digest that guards a checkpoint."""
     return {
         "encoders": {name: dict(backbone.config) for name, backbone in backbones.items()},
-        "first_weights": {name: _digest(backbone) for name, backbone in backbones.items()},
+        "first_weights": {name: weights_hash(backbone.net) for name, backbone in backbones.items()},
         "objective": asdict(objective),
         "plan": {**asdict(plan), "rates": dict(plan.rates)},
         "batch_size": batch_size,
@@ -198,11 +198,3 @@ def _about(
         "items": len(taken),
         "content": {name: sample(column, taken) for name, column in zip(whole.names, whole.columns)},
     }
-
-
-def _digest(backbone: Backbone) -> str:
-    """SHA-256 of a network's weights as they are."""
-    told = hashlib.sha256()
-    for name, tensor in sorted(backbone.net.state_dict().items()):
-        told.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return told.hexdigest()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from modest.training.batches import Batches, Column, Ready, drop_modalities, ready
-from modest.training.checkpoints import read_config, read_model, restore, snapshot, write_model
+from modest.training.checkpoints import read_config, read_model, restore, snapshot, weights_hash, write_model
 from modest.training.plan import OPTIMIZERS, Plan
 from modest.training.processes import World, world
 from modest.training.resume import Kept
@@ -34,6 +34,7 @@ __all__ = [
     "ready",
     "restore",
     "snapshot",
+    "weights_hash",
     "world",
     "write_model",
 ]

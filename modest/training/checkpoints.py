@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-__all__ = ["read_config", "read_model", "restore", "snapshot", "write_atomically", "write_model"]
+__all__ = ["read_config", "read_model", "restore", "snapshot", "weights_hash", "write_atomically", "write_model"]
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -36,6 +36,14 @@ def restore(net: nn.Module, state: Mapping[str, Tensor]) -> None:
     if set(own) != set(state) or any(own[name].shape != state[name].shape for name in own):
         raise ValueError("state does not fit the network (names or shapes differ); build it with the same settings.")
     net.load_state_dict(dict(state))
+
+
+def weights_hash(net: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers with their names, whatever the order they were registered in."""
+    told = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        told.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return told.hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from modest.encoders.towers import Tower
 from modest.learning import METHODS, Towers
-from modest.training import Batches, Kept, Plan, Ready, ready, snapshot
+from modest.training import Batches, Kept, Plan, Ready, ready, snapshot, weights_hash
 from modest.training.fit import fit
 from modest.training.plan import optimiser
 from modest.types import Views
@@ -260,3 +260,20 @@ def test_parts_of_processes_are_the_batches_of_one():
 def test_plan_refuses_more(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         Plan(**bad)
+
+
+def test_a_hash_of_weights_goes_by_names_and_values_alone():
+    def net(order=("a", "b"), value=1.0):
+        made = torch.nn.Module()
+        for name in order:
+            made.register_parameter(name, torch.nn.Parameter(torch.full((2,), value)))
+        made.register_buffer("mean", torch.zeros(3))
+        return made
+
+    told = weights_hash(net())
+    assert weights_hash(net(("b", "a"))) == told
+    assert weights_hash(net(("a", "c"))) != told
+    assert weights_hash(net(value=1.0 + 1e-7)) != told
+    other = net()
+    other.mean[1] = 1e-30
+    assert weights_hash(other) != told
