@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from modest.data.pool import Pool
 from modest.data.splits import carve
 from modest.encoders.table import Table
 from modest.encoders.towers import Tower
 from modest.encoders.towers import standardise as by_rows
 from modest.learning.assembly import Projected
-from modest.learning.inputs import encode_labels, is_pool, whole
+from modest.learning.inputs import encode_labels, whole
 from modest.learning.towers import Towers
 from modest.training import Ready
 from modest.types import Bool, Int
@@ -51,7 +52,7 @@ def prepare(
         raise ValueError(f"validation is a tuple of {len(validation)}; give the pair (X, y).")
     found = read(X, partial=False)
     rows, labels, held = training_rows(X, y, len(found))
-    if is_pool(X):  # its items of which nothing could be read are no rows to learn from
+    if isinstance(X, Pool):  # its items of which nothing could be read are no rows to learn from
         some = found.present[rows].any(axis=1)
         rows, labels, held = rows[some], labels[some], None if held is None else held[some]
     classes, codes = encode_labels(labels, len(rows))
@@ -96,7 +97,7 @@ def training_rows(X: Any, y: Any, n: int) -> tuple[Int, Any, Any]:
     ValueError
         If labels are missing.
     """
-    if not is_pool(X):
+    if not isinstance(X, Pool):
         if y is None:
             raise ValueError("y is missing; give one label per row of X (only a Pool brings its own).")
         if len(y) != n:

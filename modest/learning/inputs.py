@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from modest.checks import as_views
+from modest.data.pool import Pool
 from modest.data.presence import dense
 from modest.encoders.reading import Reading
 from modest.encoders.table import Table
@@ -16,14 +17,9 @@ from modest.encoders.table import table as raw_table
 from modest.training import Ready
 from modest.types import Float, Int, Views
 
-__all__ = ["Reader", "encode_labels", "is_pool", "ready_views", "table", "whole"]
+__all__ = ["Reader", "encode_labels", "ready_views", "table", "whole"]
 
 _CHUNK = 8192
-
-
-def is_pool(X: Any) -> bool:
-    """Whether X is a Pool: it opens views and knows labels."""
-    return callable(getattr(X, "views", None)) and hasattr(X, "labels")
 
 
 def table(X: Any) -> Views:
@@ -39,9 +35,8 @@ def table(X: Any) -> Views:
     ValueError
         If a DataFrame's cells are not numbers or vectors of one length.
     """
-    if is_pool(X):
-        views = X.views()
-        return as_views(views)
+    if isinstance(X, Pool):
+        return X.views()
     if hasattr(X, "columns") and hasattr(X, "to_numpy"):
         return _from_frame(X)
     return as_views(np.asarray(X, dtype=np.float64) if isinstance(X, list) else X)
@@ -74,7 +69,7 @@ def ready_views(X: Any, names: Sequence[str] | None, views: Mapping[str, str]) -
     names : modalities wanted; None: those of ``views`` if it names some, else all that X has views of
     views : modality -> encoder of a pool's view, where it is not the default
     """
-    if not is_pool(X):
+    if not isinstance(X, Pool):
         widths = {name: width for name, (_, width) in table(X).shape.items()}
         return (widths if names is None else {m: widths[m] for m in names if m in widths}), {}
     wanted = list(names) if names is not None else list(views or X.names)
@@ -107,8 +102,8 @@ class Reader:
             For a modality unknown in training, another number of features, or, without ``partial``, a modality that X
             does not have.
         """
-        views = X if is_pool(X) else table(X)
-        shapes = {} if is_pool(X) else views.shape
+        views = X if isinstance(X, Pool) else table(X)
+        shapes = {} if isinstance(views, Pool) else views.shape
         for name in shapes:
             known_here = [m for m, d in self.widths.items() if d is not None]
             if name not in known_here:

@@ -15,11 +15,12 @@ import torch
 
 from modest.checks import row_numbers
 from modest.data.files import rows_hash
+from modest.data.pool import Pool
 from modest.encoders.table import Table, sample
 from modest.learning import METHODS, Recipe
 from modest.learning.assembly import Assembly, described, rebuilt
 from modest.learning.holdout import Labelled
-from modest.learning.inputs import Reader, is_pool, whole
+from modest.learning.inputs import Reader, whole
 from modest.learning.measure import forward, softmax
 from modest.learning.towers import Towers
 from modest.neighbours.device import decide
@@ -86,7 +87,7 @@ class Trained:
         """
         found = self.reader.read(X)
         chosen = np.arange(len(found)) if rows is None else row_numbers(rows, len(found))
-        whole(found, chosen, lone=is_pool(X))
+        whole(found, chosen, lone=isinstance(X, Pool))
         size, where = rows_at_once(found), decide(device)
         batches = Batches(found.columns, found.present, chosen, size=size, shuffle=False, device=where, augment=False)
         fused, own, weights, present = forward(self.recipe, batches)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from modest.checks import known, row_numbers
+from modest.data.pool import Pool
 from modest.learning.concat import Concat
-from modest.learning.inputs import is_pool, whole
+from modest.learning.inputs import whole
 from modest.learning.measure import softmax
 from modest.learning.towers import Towers
 from modest.learning.trained import Trained, rows_at_once
@@ -154,7 +155,7 @@ def _head(trained: Trained) -> Callable[[Mapping[str, Tensor]], Tensor]:
 
 def _numbers(X: Any, y: Any, classes: Any, n: int) -> Int:
     """(n,) places of the labels among ``classes``, -1 where there is none."""
-    if y is None and not is_pool(X):
+    if y is None and not isinstance(X, Pool):
         raise ValueError("labels are needed, and X is no Pool; give y, with None or -1 where a label is unknown.")
     labels = np.asarray(X.labels if y is None else y, dtype=object)
     if labels.shape != (n,):
