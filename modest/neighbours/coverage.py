@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modest.neighbours.gains import Gains, Kernel, Side
+from modest.neighbours.gains import Gains, Kernel
 from modest.neighbours.rows import Rows
+from modest.neighbours.side import Side
 from modest.neighbours.standing import Standing, resume, stand
 from modest.types import Bool, Float, Int
 

@@ -17,35 +17,18 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from modest.neighbours.pairs import BYTES, Pairs
-from modest.neighbours.rows import Block, Rows, squared_distances
+from modest.neighbours.pairs import BYTES, PART, Pairs
+from modest.neighbours.rows import squared_distances
+from modest.neighbours.side import Side
 from modest.types import Int
 
 Kernel = Callable[[Tensor], Tensor]  # squared distances -> similarities, decreasing
 
 EDGE = 1024  # rows and columns of a tile on the CPU
+FOLLOW = 1024  # to follow a held pair takes as long as to compute a similarity of so many dimensions
 THIN = 16  # a product with one row costs as much as one with so many: it is bound by memory
 SAMPLE = 64  # targets that tell how many pairs still count
 LEVELS = 16
-
-
-class Side:
-    """Some rows (frame of ids): at hand when they fit in a quarter of the memory, else read whenever asked for."""
-
-    def __init__(self, rows: Rows, which: Int) -> None:
-        self.rows, self.which = rows, which
-        fits = len(which) * rows.width * torch.finfo(rows.dtype).bits // 8 <= rows.memory // 4
-        self.block = rows.take(which) if fits else None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.which)
-
-    def __getitem__(self, at: slice | Tensor) -> Block:
-        """Block of some of the rows."""
-        if self.block is not None:
-            return self.block[at]
-        return self.rows.take(self.which[at.cpu().numpy() if isinstance(at, Tensor) else at])
 
 
 class Gains:
@@ -65,8 +48,9 @@ class Gains:
         self.level = torch.zeros(len(held), dtype=torch.int64, device=device)
         self.levels = [self.best.clone()]
         self.pairs: Pairs | None = None
-        self.most_pairs = min(memory // 4 // BYTES, len(held) * budget // 4)
-        self.budget, self.picked, self.look = budget, 0, 2
+        self.most_pairs = memory // 2 // BYTES
+        self.part = max(1, min(PART, self.most_pairs, len(held) * budget // 5))
+        self.budget, self.picked, self.look, self.moved = budget, 0, 2, 0
         self.spent, self.seen = 0, (0, 0)  # candidate-target pairs computed; that and the picks at the last look
 
     def tiles(self, at: Tensor | None = None, targets: Tensor | None = None) -> Iterator[tuple[slice, slice, Tensor]]:
@@ -78,12 +62,14 @@ class Gains:
         count = len(self.aims) if targets is None else len(targets)
         mirror = at is None and targets is None and self.held is self.aims
         self.spent += (rows * count) // (1 + mirror) + THIN * (rows + count)
+        near = self.aims[targets] if targets is not None and count <= self.edge else None
         for start in range(0, rows, self.edge):
             place = slice(start, min(start + self.edge, rows))
             block = self.held[place if at is None else at[place]]
             for first in range(start if mirror else 0, count, self.edge):
                 part = slice(first, min(first + self.edge, count))
-                k = self.kernel(squared_distances(block, self.aims[part if targets is None else targets[part]]))
+                aims = self.aims[part if targets is None else targets[part]] if near is None else near
+                k = self.kernel(squared_distances(block, aims))
                 if mirror and first > start:
                     yield part, place, k.T.contiguous()
                 yield place, part, k
@@ -122,8 +108,7 @@ class Gains:
         similarity = self.best.clone()
         similarity[targets] = value
         self.raise_to(similarity)
-        if self.pairs.crowded(self.picked):
-            self.pairs.thin(self.best, self.picked)
+        self.pairs.thin(self.best, self.picked)
 
     def covered_by(self, covered: Int, targets: Tensor) -> Tensor:
         """(t,) largest similarity of some targets to any of the rows ``covered``; 0 where there are none."""
@@ -141,6 +126,7 @@ class Gains:
         changed = torch.nonzero(similarity > self.best).flatten()
         old, new = self.best[changed], similarity[changed]
         self.best[changed] = new
+        self.moved = len(changed)  # by the newest pick
         if self.pairs is None:
             return
         at, candidates, k = self.pairs.of_targets(changed)
@@ -167,7 +153,7 @@ class Gains:
         now = self._now()
         groups = [(at[self.level[at] == g], level) for g, level in enumerate(self.levels[:-1])]
         work = [(mine, torch.nonzero(self.best > level).flatten(), level) for mine, level in groups if len(mine)]
-        if self.held is self.aims and 2 * sum(len(m) * len(c) for m, c, _ in work) > len(self.held) * len(self.aims):
+        if self.held is self.aims and 2 * max((len(c) for _, c, _ in work), default=0) > len(self.aims):
             self.level[:] = now
             self.base = self.exceeding(None, None, self.best)
             self.bound = self.base.clone()
@@ -191,7 +177,7 @@ class Gains:
 
     def gather(self, at: Tensor | None, targets: Tensor | None = None) -> Tensor | None:
         """(c,) gains of some candidates over some targets, whose pairs are held from now on; None if too many."""
-        pairs = self.pairs or Pairs(len(self.held), len(self.aims), self.best.device)
+        pairs = self.pairs or Pairs(len(self.held), len(self.aims), self.part, self.best.device)
         gain = torch.zeros(len(self.held) if at is None else len(at), dtype=torch.float64, device=self.best.device)
         where = torch.arange(len(self.held), device=gain.device) if at is None else at
         aims = torch.arange(len(self.aims), device=gain.device) if targets is None else targets
@@ -218,27 +204,31 @@ class Gains:
         return bool(torch.equal(self.levels[-1], self.best))
 
     def _now(self) -> int:
-        """Number of the level of this moment; levels of no candidate go, and the oldest when there are too many."""
+        """Number of the level of this moment; levels of no candidate go, and the cheapest when there are too many."""
         if self._settled():
             return len(self.levels) - 1
-        used = torch.unique(self.level[self.bound > -torch.inf]).tolist()
-        self.level = torch.searchsorted(torch.tensor(used, device=self.level.device), self.level)
-        self.levels = [self.levels[g] for g in used] + [self.best.clone()]
+        known = self.bound > -torch.inf
+        used, members = torch.unique(self.level[known], return_counts=True)
+        self.level = torch.searchsorted(used, self.level)
+        self.levels = [self.levels[g] for g in used.tolist()] + [self.best.clone()]
         if len(self.levels) > LEVELS:
-            self._update(torch.nonzero((self.level == 0) & (self.bound > -torch.inf)).flatten())
+            cost = [n * int((self.best > level).sum()) for n, level in zip(members.tolist(), self.levels)]
+            self._update(torch.nonzero((self.level == cost.index(min(cost))) & known).flatten())
         return len(self.levels) - 1
 
     def _pays(self) -> bool:
-        """Whether one pass that holds the pairs is worth it, and by a sample of targets they are few enough."""
+        """Whether to hold the pairs: by a sample of targets they are few enough, and cost less than products will."""
         if self.pairs is not None or self.picked < self.look:
             return False
         spent, picked = self.seen
         rate = (self.spent - spent) / (self.picked - picked)
         self.seen, self.look = (self.spent, self.picked), self.picked + self.picked // 4 + 1
         known = torch.nonzero(self.bound > -torch.inf).flatten()
-        whole = len(known) * len(self.aims)
-        if rate * min(self.budget - self.picked, 4 * self.picked) < whole:
+        whole, left = len(known) * len(self.aims), min(self.budget - self.picked, 4 * self.picked)
+        if rate * left < whole:
             return False
         sample = torch.arange(0, len(self.aims), max(1, len(self.aims) // SAMPLE), device=self.best.device)
         above = sum(int((k > self.best[sample[part]]).sum()) for _, part, k in self.tiles(known, sample))
-        return above / len(sample) * len(self.aims) * 1.2 <= self.most_pairs
+        pairs = above / len(sample) * len(self.aims)
+        follow = pairs * self.moved / len(self.aims) * FOLLOW / self.held.rows.width  # for one pick; soon less
+        return pairs * 1.2 <= self.most_pairs and whole + follow * left / 2 <= rate * left

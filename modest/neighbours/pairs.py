@@ -3,19 +3,24 @@
 What covers a target only grows, so a pair left out once never counts again, and after t picks about n^2 / t pairs are
 left where rows are alike. Once they are few enough to be held, by candidate and by target, no similarity is computed
 again: a pick reads its own list, and the gains of others fall along the lists of the targets it changed. Exact.
-Memory 40 bytes a pair while they are sorted, 16 after that.
+They are sorted in parts, so that sorting takes little beside what is held. Memory 16 bytes a pair, 40 in the part that
+is being sorted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-BYTES = 40
-PARTS = 12  # pairs added at different times are joined when there are more parts than that
+BYTES = 20  # of a pair, with a little to spare for the part that is being sorted
+PART = 2**22  # pairs in a part, at most
+CROWD = 16  # parts; when there are more they are joined
+
+
+Triple = tuple[Tensor, Tensor, Tensor]  # candidates, targets, similarities
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +40,12 @@ class Lists:
 
 
 class Pairs:
-    """The same pairs twice: lists by candidate, whose other rows are targets, and lists by target."""
+    """The same pairs twice: lists by candidate, whose other rows are targets, and lists by target; in parts."""
 
-    def __init__(self, candidates: int, targets: int, device: torch.device) -> None:
-        self.candidates, self.targets, self.device = candidates, targets, device
+    def __init__(self, candidates: int, targets: int, part: int, device: torch.device) -> None:
+        self.candidates, self.targets, self.part, self.device = candidates, targets, part, device
         self.parts: list[tuple[Lists, Lists]] = []
-        self.thinned = 1
+        self.thinned = self.crowd = 1
 
     @property
     def count(self) -> int:
@@ -48,24 +53,37 @@ class Pairs:
         return sum(len(lists.value) for lists, _ in self.parts)
 
     def add(self, tiles: Iterator[tuple[Tensor, Tensor, Tensor, Tensor]], most: int) -> bool:
-        """Hold pairs from tiles of (candidates, targets, similarities, mask); False if more than ``most``."""
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        count = 0
-        for rows, targets, similarity, mask in tiles:
-            at = mask.nonzero()
-            count += len(at)
-            if count > most:
-                return False
-            c, i = at[:, 0], at[:, 1]
-            found.append((rows[c].int(), targets[i].int(), similarity[c, i]))
-        if found:
-            c, i, value = (torch.cat(part) for part in zip(*found))
-            found.clear()
-            self.put(c, i, value)
-        return True
+        """Hold pairs from tiles of (candidates, targets, similarities, mask); False, and none, if above ``most``."""
+        before, count = len(self.parts), 0
 
-    def put(self, c: Tensor, i: Tensor, value: Tensor) -> None:
-        """Hold pairs of candidates ``c`` and targets ``i`` (p,) int32, which are not among those held."""
+        def found() -> Iterator[Triple]:
+            nonlocal count
+            for rows, targets, similarity, mask in tiles:
+                at = mask.nonzero()
+                count += len(at)
+                if count > most:
+                    return
+                c, i = at[:, 0], at[:, 1]
+                yield rows[c].int(), targets[i].int(), similarity[c, i]
+
+        self.put(found())
+        if count > most:
+            del self.parts[before:]
+        return count <= most
+
+    def put(self, triples: Iterable[Triple]) -> None:
+        """Hold pairs, candidates and targets (p,) int32 and similarities (p,), which are not among those held."""
+        waiting: list[Triple] = []
+        for triple in triples:
+            if waiting and sum(len(w[0]) for w in waiting) + len(triple[0]) > self.part:
+                self._sort(waiting)
+            waiting.append(triple)
+        if waiting:
+            self._sort(waiting)
+
+    def _sort(self, waiting: list[Triple]) -> None:
+        c, i, value = (torch.cat(part) for part in zip(*waiting))
+        waiting.clear()
         self.parts.append((_lists(c, i, value, self.candidates), _lists(i, c, value, self.targets)))
 
     def of_candidate(self, place: int) -> tuple[Tensor, Tensor]:
@@ -80,27 +98,22 @@ class Pairs:
         place, candidates, value = (torch.cat(part) for part in zip(*found))
         return place, candidates, value
 
-    def crowded(self, picked: int) -> bool:
-        """Whether it is time to let go of pairs that no longer count: many parts, or twice the picks of last time."""
-        return len(self.parts) > PARTS or picked >= 2 * self.thinned
-
-    def triples(self, best: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Candidates, targets and similarities of the pairs above ``best`` (t,)."""
-        found = []
+    def above(self, best: Tensor) -> Iterator[Triple]:
+        """Candidates, targets and similarities of the pairs above ``best`` (t,), part by part."""
         for lists, _ in self.parts:
-            target, keep = lists.other, lists.value > best[lists.other.long()]
+            keep = lists.value > best[lists.other.long()]
             length = lists.start[1:] - lists.start[:-1]
             c = torch.repeat_interleave(torch.arange(len(length), device=self.device, dtype=torch.int32), length)
-            found.append((c[keep], target[keep], lists.value[keep]))
-        c, i, value = (torch.cat(part) for part in zip(*found))
-        return c, i, value
+            yield c[keep], lists.other[keep], lists.value[keep]
 
     def thin(self, best: Tensor, picked: int) -> None:
-        """Let go of pairs not above ``best`` (t,), and join the parts."""
-        c, i, value = self.triples(best)
+        """Let go of pairs not above ``best`` (t,) when it is time: at twice the picks of last time, or in a crowd."""
+        if picked < 2 * self.thinned and len(self.parts) <= CROWD + self.crowd:
+            return
+        kept = list(self.above(best))
         self.parts.clear()
-        self.put(c, i, value)
-        self.thinned = picked
+        self.put(kept)
+        self.thinned, self.crowd = picked, len(self.parts)
 
 
 def _lists(row: Tensor, other: Tensor, value: Tensor, rows: int) -> Lists:

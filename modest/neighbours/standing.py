@@ -51,7 +51,7 @@ def stand(gains: Gains, covered: Int, picks: Int) -> Standing:
     base, level, levels = gains.base, gains.level, torch.stack(gains.levels)
     if gains.pairs is not None:
         base, level, levels = gains.bound, torch.zeros_like(gains.level), gains.best[None]
-        c, i, value = gains.pairs.triples(gains.best)
+        c, i, value = (torch.cat(part) for part in zip(*gains.pairs.above(gains.best)))
         keep = known[c.long()]
         if int(keep.sum()) <= KEPT * (len(at) + len(gains.best)):
             place = known.cumsum(0) - 1
@@ -85,9 +85,9 @@ def resume(gains: Gains, start: Standing, covered: Int) -> None:
         place = np.full(len(still), -1)
         place[still] = np.searchsorted(which, start.candidates[still])
         c, i = place[start.pairs[0].astype(np.int64)], start.pairs[1].astype(np.int64)
-        gains.pairs = Pairs(len(which), len(aims), gains.best.device)
+        gains.pairs = Pairs(len(which), len(aims), gains.part, gains.best.device)
         value = torch.as_tensor(start.pairs[2][c >= 0], dtype=dtype, device=device)
-        gains.pairs.put(torch.as_tensor(c[c >= 0], device=device).int(), there[i[c >= 0]].int(), value)
+        gains.pairs.put([(torch.as_tensor(c[c >= 0], device=device).int(), there[i[c >= 0]].int(), value)])
         more = gains.gather(old, new)
     if more is None:
         gains.pairs = None

@@ -2,7 +2,8 @@
 
     symbol   variable   shape   meaning
     k        kernel             similarity from distance, 1 at 0: rbf exp(-(d/h)^2), laplace exp(-d/h),
-                                student (1 + 2 (d/h)^2)^(-3/4), tophat [d < h]
+                                student (1 + 2 (d/h)^2)^(-3/4), tophat [d < h]; and without h linear 1 - d^2 / 4,
+                                with which coverage is the k-medoids objective (facility location)
     h        bandwidth          in units of distance between unit rows, [0, 2]
     w_i      weights    (n,)    importance of covering row i, 1 if left out
     f_c      factor     (n,)    what the gain of c is multiplied with where candidates are compared, 1 if left out
@@ -33,15 +34,17 @@ from modest.selection.limits import Limits
 from modest.selection.remembered import recalled, remembered
 from modest.types import Bool, Float, Int
 
-Kernel = Literal["rbf", "laplace", "student", "tophat"]
+Kernel = Literal["rbf", "laplace", "student", "tophat", "linear"]
 PER_PICK = 20
 
 # squared distance, bandwidth -> similarity
 KERNELS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "rbf": lambda d2, h: (d2 * (-1.0 / h**2)).exp_(),
-    "laplace": lambda d2, h: torch.exp(-d2.sqrt() / h),
+    # below 4e-7 a squared distance is rounding alone, and its root would be no small number
+    "laplace": lambda d2, h: torch.exp(-torch.threshold(d2, 4e-7, 0.0).sqrt() / h),
     "student": lambda d2, h: (1.0 + 2.0 * d2 / h**2) ** -0.75,
     "tophat": lambda d2, h: (d2 < h**2).to(d2.dtype),
+    "linear": lambda d2, h: 1.0 - 0.25 * d2,
 }
 
 
