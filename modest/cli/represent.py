@@ -117,12 +117,11 @@ def _numbers(
 
     from modest.representation import Objective
     from modest.representation.pretrain import PLAN
+    from modest.representation.stage import replanned
 
     plan, objective = settings.get("plan", PLAN), settings.get("objective", Objective())
     given = {name: value for name, value in numbers.items() if value is not None}
-    if "warmup" not in given and given.get("epochs", plan.epochs) <= plan.warmup:
-        given["warmup"] = given["epochs"] / 5
-    plan = replace(plan, **given, rates={**plan.rates, **rates})
+    plan = replanned(plan, **given, rates={**plan.rates, **rates})
     return {"plan": plan, "objective": replace(objective, **{k: v for k, v in goals.items() if v is not None})}
 
 

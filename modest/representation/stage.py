@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from modest.representation.objective import Objective
 from modest.representation.pretrain import pretrain
 from modest.training import Kept, Plan, World, read_config, resume
 
-__all__ = ["extend", "of_preset", "represent"]
+__all__ = ["extend", "of_preset", "replanned", "represent"]
 
 Progress = Callable[[int, int], None]
 CHECKPOINT = "run.safetensors"
@@ -62,6 +63,20 @@ def of_preset(name: str) -> dict[str, Any]:
         "batch_size": told.batch,
         "width": told.width,
     }
+
+
+def replanned(plan: Plan, **numbers: Any) -> Plan:
+    """A plan with some numbers changed; a warm-up for which fewer epochs leave no room becomes a fifth of them.
+
+    Examples
+    --------
+    >>> replanned(Plan(epochs=25, warmup=5), epochs=5).warmup, replanned(Plan(epochs=25, warmup=5), epochs=6).warmup
+    (1.0, 5)
+    """
+    epochs = numbers.get("epochs", plan.epochs)
+    if "warmup" not in numbers and epochs <= plan.warmup:
+        numbers["warmup"] = epochs / 5
+    return replace(plan, **numbers)
 
 
 def represent(

@@ -13,7 +13,7 @@ from PIL import Image
 import modest
 from modest.encoders import embed
 from modest.representation import Objective
-from modest.representation.stage import of_preset, represent
+from modest.representation.stage import of_preset, replanned, represent
 from modest.training import Plan
 from tests.encoders.test_embed import content
 
@@ -234,3 +234,10 @@ def test_rows_appended_later_are_encoded_by_the_model_that_is_there(tmp_path):
     assert np.allclose(after[50:], made.encode(given).arrays["a"][50:], atol=1e-6)
     with pytest.raises(FileNotFoundError):
         extend(grown, name="nothing")
+
+
+def test_a_shorter_run_has_a_shorter_warm_up_unless_one_is_named():
+    plan = Plan(epochs=25, warmup=5)
+    assert [replanned(plan, epochs=k).warmup for k in (2, 5, 6, 30)] == [0.4, 1.0, 5, 5]
+    assert replanned(plan, epochs=5, warmup=3, lr=0.5) == Plan(epochs=5, warmup=3, lr=0.5)
+    assert replanned(plan, lr=0.5) == Plan(epochs=25, warmup=5, lr=0.5)
