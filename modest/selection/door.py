@@ -38,6 +38,8 @@ def within(limits: Limits, count: int, taken: Bool, closed: Bool, ask: Ask, skip
         choice = ask(min(count - len(bought), left), covered, shut)
         places = limits.walk(choice.rows, count - len(bought), bought, skip)
         parts.append(_some(choice, places))
+        if not len(places):  # it answered with closed rows, and would again
+            break
         bought = np.append(bought, choice.rows[places])
         # what a strategy remembers of an answer that was not bought as it stands is of another choice
         state = choice.state if len(parts) == 1 and len(places) == len(choice) else {}
