@@ -12,8 +12,6 @@ runs out of one folder.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from modest.data import files
+from modest.data.lock import held
 
 KIND, FORMAT = "bench", 1
 PARTS = ("choices", "cells", "timings")
@@ -49,20 +48,11 @@ class Store:
         with files.writing(self.path):
             for part in PARTS:
                 (self.path / part).mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OSError(
-                    f"{self.path} is in use by another bench; wait for it or choose another folder."
-                ) from None
+        with held(self.path / ".lock", self.path):
             self._agree({"kind": KIND, "format": FORMAT, **about})
             for left in self.path.rglob(".*.partial"):
                 left.unlink(missing_ok=True)
             yield
-        finally:
-            os.close(handle)
 
     def has(self, part: str, key: str) -> bool:
         """Whether a choice, cell or timing is there."""

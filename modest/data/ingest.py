@@ -16,6 +16,7 @@ from modest.data.appending import grow
 from modest.data.assemble import Named, assemble_table, assemble_views
 from modest.data.features import Feature
 from modest.data.layout import FORMAT, as_text, read_config
+from modest.data.lock import held
 from modest.data.pool import Pool
 from modest.data.source import Source
 from modest.data.writing import write_view
@@ -81,7 +82,8 @@ def ingest(
     ------
     ValueError, TypeError, FileNotFoundError, OSError
         One sentence with the modality, row or file: NaN, inf or zero rows, row counts that differ, duplicate ids, an
-        item with no modality, a damaged file, a missing column, a folder with other content. Nothing is left behind.
+        item with no modality, a damaged file, a missing column, a folder with other content or that another run is
+        filling. Nothing is left behind.
         A killed run leaves a hidden folder beside ``into`` that the next run clears.
 
     Examples
@@ -143,10 +145,9 @@ def put(
     """Write a pool beside ``target`` and rename it into place; errors leave nothing, a same pool is only opened."""
     target = Path(os.path.abspath(target))
     temporary = target.with_name(f".{target.name}.partial")
-    with files.writing(target):
+    with files.writing(target), held(target.with_name(f".{target.name}.lock"), target):
         if target.exists() and not target.is_dir():
             raise ValueError(f"{target} is a file; name a folder to make.")
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             files.check_writable(target)
         if temporary.exists():

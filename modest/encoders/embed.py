@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from modest.data.lock import held
 from modest.data.pool import Pool
 from modest.encoders import jobs, raw, ready
+from modest.encoders.encoder import slug
 from modest.encoders.hub import kinds, load
 from modest.encoders.shards import Target
 from modest.encoders.written import Report
@@ -65,7 +68,7 @@ def embed(
         One sentence: no raw column, an encoder that does not read it, a view of the same name by another encoder, or
         not one value that can be read; nothing is written for that modality then.
     ImportError, FileNotFoundError, OSError
-        A missing extra, a missing pool, a full disk.
+        A missing extra, a missing pool, a full disk, another run that makes the same view.
     """
     pool = Pool(pool) if isinstance(pool, (str, Path)) else pool
     if not encoders:
@@ -90,10 +93,13 @@ def embed(
     reports = {}
     for k, plan in enumerate(plans):
         step = None if progress is None else _part(progress, k * len(pool), len(plans) * len(pool))
-        if isinstance(plan, ready.Features):
-            reports[plan.modality] = ready.write(pool, plan, fresh, dry_run, step)
-        else:
-            reports[plan.modality] = jobs.forecast(pool, plan) if dry_run else jobs.run(pool, plan, step)
+        name = slug(plan.uri) if isinstance(plan, ready.Features) else plan.target.name
+        lock, view = pool.path / f".{plan.modality}.{name}.lock", pool.path / "views" / plan.modality / name
+        with nullcontext() if dry_run else held(lock, view):
+            if isinstance(plan, ready.Features):
+                reports[plan.modality] = ready.write(pool, plan, fresh, dry_run, step)
+            else:
+                reports[plan.modality] = jobs.forecast(pool, plan) if dry_run else jobs.run(pool, plan, step)
     return reports
 
 
