@@ -60,6 +60,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ----------
     classes_ (C,) sorted; names_ of modalities; recipe_, trained; history_, Records of epochs; dynamics, see ``run``;
     unreadable_, modality -> row -> why raw media could not be read in training.
+
     Examples
     --------
     >>> X = {"a": np.eye(4).repeat(5, axis=0), "b": np.ones((20, 2))}
@@ -100,8 +101,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ----------
         X : Views, Pool, mapping name -> (n, d_m), (n, d) array or DataFrame
             A Pool trains on its labelled rows of split train and validates on those of split val, if any.
-        y : (n,) ints or strings
-            May be left out for a Pool.
+        y : (n,) ints or strings; may be left out for a Pool
         validation : None | False | float | (n,) bool | (X, y)
             Rows that choose the best epoch: 15 % carved by class (nothing below 20 rows a class on average: all epochs
             are trained and the last one stays), nothing, a share, a mask of X's rows, or a table of its own, in which
