@@ -277,3 +277,12 @@ def test_an_earlier_choice_must_be_of_the_method(pool, monkeypatch):
 def test_limits_are_none_without_any(pool):
     assert read_limits(pool, np.ones(120, bool), None, None, None, None) is None
     assert limited(choose("random", pool)) == {}
+
+
+def test_labelled_rows_are_not_for_sale(pool):
+    """Rows with a label count as taken: they need no cost, and none is counted among what the money buys."""
+    labels = np.where(np.arange(120) < 40, 1, -1)
+    costs = np.where(labels >= 0, 0.0, 3.0)
+    choice = modest.select(pool, None, "uherding", labels=labels, costs=costs, total=10)
+    assert (len(choice), choice.trace["spent"], choice.trace["ended"]) == (3, 9.0, "total")
+    assert (labels[choice.rows] < 0).all()
