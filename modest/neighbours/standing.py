@@ -45,7 +45,6 @@ class Standing:
 def stand(gains: Gains, covered: Int, picks: Int) -> Standing:
     """What is known at the end of a run over ``covered`` rows that picked the places ``picks``."""
     known = gains.bound > -torch.inf
-    known[torch.as_tensor(picks, device=known.device)] = False
     at = torch.nonzero(known).flatten()
     pairs = None
     base, level, levels = gains.base, gains.level, torch.stack(gains.levels)

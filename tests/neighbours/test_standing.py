@@ -5,8 +5,10 @@ import pytest
 
 import modest
 from modest import Views
+from modest.neighbours import Rows
 from modest.neighbours import gains as engine
 from modest.neighbours.gains import Gains
+from modest.selection.remembered import marks
 
 from .conftest import table
 
@@ -187,6 +189,14 @@ def test_kcenter_checks_what_it_is_given(change, told):
     assert found.trace["reused"] == 0
     assert told in found.trace["reuse_refused"]
     matches(found, modest.select(large, SECOND, "kcenter", taken=taken), "kcenter")
+
+
+def test_a_mark_tells_absence_even_where_the_values_do_not():
+    hidden = np.array([[np.cos(1.0), -1.0], [1.0, 0.0]])  # the first row is orthogonal to the vector of the marks
+    views = {"a": hidden, "b": np.ones((2, 2))}
+    there, gone = (marks(Rows(Views(views, p)), np.arange(2)) for p in (None, np.array([[False, True], [True, True]])))
+    assert abs(there - gone)[0] > 0.1
+    assert there[1] == pytest.approx(gone[1])
 
 
 def test_a_state_can_be_written_without_pickle(tmp_path):
