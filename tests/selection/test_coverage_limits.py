@@ -130,6 +130,26 @@ def test_the_sample_grows_with_the_picks(x, way, monkeypatch):
     np.testing.assert_array_equal(herd(x, 25, candidates=30, limits=shut).picks, expected)
 
 
+def test_pairs_that_no_longer_fit_as_the_sample_grows_are_let_go(x, monkeypatch):
+    from modest.neighbours import gains
+
+    let_go, plain_release = [], gains.Gains.release
+
+    def released(self):
+        let_go.append(int(self.level.max()))
+        plain_release(self)
+
+    monkeypatch.setattr(gains.Gains, "release", released)
+    monkeypatch.setattr(gains.Gains, "_pays", lambda self: self.pairs is None and self.picked > 4)
+    monkeypatch.setattr(herding, "PER_PICK", 8)
+    monkeypatch.setattr("modest.neighbours.coverage.AHEAD", 3)
+    expected = plain(similarities(x), 18, np.ones(150, dtype=bool), opened=sampled(x, 0, 30, 8))
+    for room in (500, 700, 900, 1200):
+        monkeypatch.setattr(gains, "BYTES", 500_000 // room)
+        np.testing.assert_array_equal(herd(x, 18, memory="1MB", candidates=30).picks, expected)
+    assert max(let_go) > 0
+
+
 @pytest.mark.parametrize("method", GREEDY)
 @pytest.mark.parametrize("case", ["plain", "taken", "closed", "both"])
 def test_a_longer_answer_begins_with_a_shorter(method, case, x):
