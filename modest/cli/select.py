@@ -20,7 +20,7 @@ def command(
     budget: str = typer.Option(
         None, "--budget", "-b", help="Items (200) or a share of the candidates (0.01); left out: what --total buys."
     ),
-    method: str = typer.Option("maxherding", "--method", "-m", help="A name from `modest methods`."),
+    method: str = typer.Option("auto", "--method", "-m", help="A name from `modest methods`."),
     model: str = typer.Option(None, "--model", help="Trained classifier that a warm method asks: a name or a folder."),
     split: str = typer.Option("train", "--split", help="Choose among the rows of this split; 'all' for every row."),
     ignore_labels: bool = typer.Option(False, "--ignore-labels", help="Rehearse: treat every known label as hidden."),
@@ -28,6 +28,8 @@ def command(
     group_by: str = typer.Option(None, "--group-by", help="Column of the groups that --quota speaks of."),
     cost: str = typer.Option(None, "--cost", help="Column of what an item costs."),
     total: float = typer.Option(None, "--total", help="What may be spent, in the unit of --cost."),
+    explain: str | None = typer.Option(None, "--explain", help="Choose nothing: say why this id was chosen, or was not."),
+    number: int | None = typer.Option(None, "--round", help="The round that --explain speaks of; the last if left out."),
     knob: list[str] = typer.Option([], "--knob", help="A knob of the method, name=value; may be repeated."),
     memory: str = typer.Option("2GB", "--memory", help="Budget for arrays."),
     device: str = typer.Option(None, "--device", help="cpu or cuda; decided by modest if left out."),
@@ -41,7 +43,13 @@ def command(
     Example: modest select pool --budget 200 --method mmcsal --seed 1
     Example: modest select pool --budget 200 --method badge --model concat
     Example: modest select pool --cost minutes --total 90 --group-by speaker --quota 5
+    Example: modest select pool --explain item_0042
     """
+    if explain is not None:
+        from modest.cli.explain import explained
+
+        explained(pool, explain, number, memory, device, json)
+        return
     import modest
     from modest.checks import known
     from modest.cli.limits import limits
@@ -65,10 +73,9 @@ def command(
     knobs = dict(map(_knob, knob))
     views = opened.views(rows=rows)
     choice = modest.select(views, count, method, seed, taken, memory=memory, device=device, **options, **knobs)
-    if model is not None:
-        choice = replace(choice, trace={**choice.trace, "model": model})
-    number = opened.add(choice)
-    _tell(choice, opened.path, number, int((~taken).sum()), silent, json)
+    about = {"split": split, "ignore_labels": ignore_labels} | ({} if model is None else {"model": model})
+    choice = replace(choice, trace={**choice.trace, **about})
+    _tell(choice, opened.path, opened.add(choice), int((~taken).sum()), silent, json)
 
 
 def _tell(choice: Choice, pool: Path, number: int, free: int, silent: int, json: bool) -> None:

@@ -4,6 +4,7 @@ greedy coverage, k-means++ over outer products.
 The only room that knows tiles, bf16, devices and memory-mapped views.
 """
 
+from modest.neighbours.closest import closest
 from modest.neighbours.coverage import Coverage, greedy_coverage
 from modest.neighbours.density import closest_pair, most_typical, other_distance, typicality
 from modest.neighbours.device import decide, fast_bfloat16
@@ -21,6 +22,7 @@ __all__ = [
     "Products",
     "Rows",
     "Standing",
+    "closest",
     "closest_pair",
     "covered_distance",
     "decide",

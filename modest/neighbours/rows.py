@@ -52,8 +52,8 @@ def squared_distances(a: Block, b: Block) -> Tensor:
     if len(a) and len(b) and bool(a.p.all() and b.p.all()):  # nothing is absent: fewer passes over the tile
         root = a.p[0]
         d2 = torch.addmm(b.q @ root, a.x, b.x.T, alpha=-2.0).add_((a.q @ root)[:, None])
-        total = float(root @ root)
-        return (d2 if total == 1.0 else d2.div_(total)).clamp_min_(0.0)
+        weight = float(root @ root)
+        return (d2 if weight == 1.0 else d2.div_(weight)).clamp_min_(0.0)
     shared = a.p @ b.p.T
     total = a.q @ b.p.T + a.p @ b.q.T - 2.0 * (a.x @ b.x.T)
     some = shared > 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from modest.selection import (
     activeft,
     alfamix,
+    auto,
     badge,
     bmmal,
     entropy,
@@ -48,6 +49,9 @@ class Method:
 _HERDING = "n n d, n <= 35,000"
 
 METHODS: Mapping[str, Method] = {
+    "auto": Method(
+        auto.auto, True, (), f"{_HERDING}; 100 n d", "-", ("proba", "labels"), greedy=True, limits=True, increments=True
+    ),
     "random": Method(random.random, True, (), "n", "-", greedy=True, limits=True),
     "kmeans": Method(kmeans.kmeans, True, (), "100 n b d", "Lloyd 1982"),
     "kcenter": Method(kcenter.kcenter, True, (), "n b d", "Sener & Savarese, ICLR 2018", greedy=True, increments=True),

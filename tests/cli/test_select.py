@@ -58,7 +58,7 @@ def test_share_knob_and_text(pool):
         (["--budget", "-3"], "budget=-3 is not positive"),
         (["--budget", "26"], "only 25 rows are free"),
         (["--budget", "many"], "'many' is no number"),
-        (["--budget", "3", "--method", "best"], "known: random, kmeans"),
+        (["--budget", "3", "--method", "best"], "known: auto, random, kmeans"),
         (["--budget", "3", "--knob", "steps=3"], "has no such knob: 'steps'"),
         (["--budget", "3", "--split", "dev"], "split='dev' is unknown"),
     ],

@@ -359,7 +359,7 @@ class TestRefusals:
             strategy("random", views=views).query(X, y)
 
     def test_unknown_names(self, X, y):
-        with pytest.raises(ValueError, match="known: .*random"):
+        with pytest.raises(ValueError, match=r"known: .*random"):
             strategy("nothing").query(X, y)
         with pytest.raises(TypeError, match="no such knob"):
             strategy("kcenter", knobs={"speed": 3}).query(X, y)
