@@ -10,6 +10,7 @@ from modest.evaluation.cartography import (
     preference,
 )
 from modest.evaluation.curves import Curve, Difference, compare, curve, resamples, tied_with_best
+from modest.evaluation.groups import GroupScores, group_scores
 from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Curve",
     "DataMap",
     "Difference",
+    "GroupScores",
     "accuracy",
     "class_balance",
     "compare",
@@ -25,6 +27,7 @@ __all__ = [
     "confidence_ranks",
     "curve",
     "data_map",
+    "group_scores",
     "label_confidence",
     "macro_accuracy",
     "preference",
