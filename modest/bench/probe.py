@@ -11,6 +11,7 @@ such a classifier would: the features above, which are zero where a modality is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,7 +149,9 @@ class Probe:
     def _model(self, x: Float, y: NDArray[np.str_]) -> LogisticRegression | str:
         if len(set(y.tolist())) == 1:
             return str(y[0])
-        return LogisticRegression(C=self.c, max_iter=1000).fit(x, y)
+        with warnings.catch_warnings():  # few labels of many classes are what a budget is; y are names, not numbers
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            return LogisticRegression(C=self.c, max_iter=1000).fit(x, y)
 
     def _proba(self, model: LogisticRegression | str, x: Float) -> Float:
         proba = np.zeros((len(x), len(self.classes_)))

@@ -71,7 +71,7 @@ class Protocol(BaseModel):
 
     pool: Path | dict[str, Path | LabelledViews]
     out: Path
-    methods: tuple[str, ...] = ("random", "kcenter", "kmeans", "activeft", "mmcsal", "maxherding")
+    methods: tuple[str, ...] = ("auto", "random", "kcenter", "kmeans", "activeft", "mmcsal", "maxherding")
     budgets: tuple[int | float, ...] = (0.01, 0.02, 0.05, 0.10)
     seeds: int = Field(5, ge=1)
     subsample: float = Field(0.8, gt=0, le=1)

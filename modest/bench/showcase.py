@@ -8,7 +8,7 @@ from modest.bench.protocol import Protocol
 
 
 def labels_protocol(pool: Path, out: Path, seeds: int) -> Protocol:
-    """Six selections at 1, 2, 5 and 10 %, scored by the probe."""
+    """Seven selections at 1, 2, 5 and 10 %, scored by the probe."""
     return Protocol(pool=pool, out=out, seeds=seeds)
 
 

@@ -20,7 +20,7 @@ JOBS = typer.Option(os.cpu_count() or 1, "--jobs", show_default="cores", help="P
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool; its labels must be known."),
-    methods: str = typer.Option("random,kcenter,kmeans,activeft,mmcsal,maxherding", help="Selections, by comma."),
+    methods: str = typer.Option("auto,random,kcenter,kmeans,activeft,mmcsal,maxherding", help="Selections, by comma."),
     budgets: str = typer.Option("0.01,0.02,0.05,0.1", help="Shares (0.05) or counts (200) of labels, by comma."),
     seeds: int = typer.Option(5, help="Seeds 0, 1, ..; each redraws subsample, selection and learner."),
     learner: str = typer.Option("probe", help="probe, mla, late, concat; mla@supervised, mla@semi_supervised (media)."),

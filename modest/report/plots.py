@@ -19,6 +19,7 @@ from modest.evaluation import ClassBalance
 
 INK, SOFT, GRID = "#334155", "#64748b", "#e2e8f0"
 _COLOURS = {
+    "auto": "#dc2626",
     "random": "#64748b",
     "kcenter": "#d97706",
     "kmeans": "#0891b2",
@@ -30,7 +31,7 @@ _COLOURS = {
     "concat": "#0d9488",
     "probe": "#475569",
 }
-_SPARE = ("#2563eb", "#dc2626", "#0d9488", "#9333ea", "#ca8a04", "#be185d", "#4d7c0f", "#0369a1")
+_SPARE = ("#2563eb", "#a16207", "#0d9488", "#9333ea", "#ca8a04", "#be185d", "#4d7c0f", "#0369a1")
 _STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],

@@ -33,7 +33,7 @@ def loop(
     views: Views | Pool | Mapping[str, Any] | Any,
     oracle: Callable[[Int], Any],
     budgets: Sequence[int | float] = (0.01, 0.02, 0.05, 0.10),
-    method: str | Rule = "maxherding",
+    method: str | Rule = "auto",
     *,
     first: str = "random",
     labels: Any = None,

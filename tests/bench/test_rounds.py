@@ -202,7 +202,7 @@ def test_without_rounds_the_protocol_reads_as_it_always_did(tmp_path):
     [
         ({"methods": ("badge",), "rounds": False}, "set rounds"),
         ({"methods": ("random+uherding",), "rounds": False}, "set rounds"),
-        ({"methods": ("magic+badge",)}, "known: random"),
+        ({"methods": ("magic+badge",)}, "known: auto, random"),
         ({"methods": ("maxherding+magic",)}, "known: random"),
         ({"methods": ("margin+badge",)}, "begin with a cold method"),
         ({"methods": ("badge",), "first": "margin"}, "begin with a cold method"),

@@ -21,7 +21,7 @@ def test_the_demo_prints_both_tables_and_writes_the_report(tmp_path, monkeypatch
     code, text = run(monkeypatch, capsys, "--out", out, "--seeds", "1", "--jobs", "1")
     assert code == 0
     frame, missing = results(out / "labels"), results(out / "missing")
-    for method in ("random", "kcenter", "kmeans", "activeft", "mmcsal", "maxherding"):
+    for method in ("auto", "random", "kcenter", "kmeans", "activeft", "mmcsal", "maxherding"):
         own = frame[frame["method"] == method].sort_values("items")
         assert own["items"].tolist() == [12, 25, 62, 125]  # 1, 2, 5, 10 % of 1258 training rows
         line = next(line for line in text.splitlines() if line.startswith(method))
