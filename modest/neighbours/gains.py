@@ -26,6 +26,7 @@ Kernel = Callable[[Tensor], Tensor]  # squared distances -> similarities, decrea
 
 EDGE = 1024  # rows and columns of a tile on the CPU
 FOLLOW = 1024  # to follow a held pair takes as long as to compute a similarity of so many dimensions
+SORT = 16  # and to sort one in, as to follow so many
 THIN = 16  # a product with one row costs as much as one with so many: it is bound by memory
 SAMPLE = 64  # targets that tell how many pairs still count
 LEVELS = 16
@@ -230,5 +231,7 @@ class Gains:
         sample = torch.arange(0, len(self.aims), max(1, len(self.aims) // SAMPLE), device=self.best.device)
         above = sum(int((k > self.best[sample[part]]).sum()) for _, part, k in self.tiles(known, sample))
         pairs = above / len(sample) * len(self.aims)
-        follow = pairs * self.moved / len(self.aims) * FOLLOW / self.held.rows.width  # for one pick; soon less
-        return pairs * 1.2 <= self.most_pairs and whole + follow * left / 2 <= rate * left
+        follow = pairs * FOLLOW / self.held.rows.width
+        if pairs * 1.2 > self.most_pairs or SORT * follow > rate * self.picked:  # by the next pick there will be fewer
+            return False
+        return whole + follow * self.moved / len(self.aims) * left / 2 <= rate * left

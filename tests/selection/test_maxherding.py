@@ -39,7 +39,7 @@ def test_kernels(ref, case):
 
 def test_labelled_rows_count_as_cover(ref):
     taken = np.isin(np.arange(200), ref["labelled"])
-    choice = modest.select(ref["x"], 18, taken=taken)
+    choice = modest.select(ref["x"], 18, "maxherding", taken=taken)
     assert choice.method == "maxherding"
     np.testing.assert_array_equal(choice.rows, ref["labelled_picks"])
     np.testing.assert_allclose(choice.scores, ref["labelled_gain"], atol=1e-5, rtol=0)
