@@ -131,6 +131,8 @@ def auto(
         )  # fmt: skip
         return replace(again, trace={**again.trace, "reused": 0.0, "reuse_refused": found.trace.get("reuse_refused")})
     trace = {**found.trace, "mode": "cold" if unsure is None else "warm", "why": why}
+    if since is not None and past is None:
+        trace |= {"reused": 0.0, "reuse_refused": "with probabilities every item counts for something else"}
     if space.agreement is not None:
         trace["agreement"] = float(np.nanmean(space.agreement[found.picks]))
     reasons = _reasons(space, found.picks, covered, targets, unsure)

@@ -235,6 +235,17 @@ class TestGrownPool:
         old = look(small, 0, device="cpu").agreement
         np.testing.assert_array_equal(space.agreement[:120], old)
 
+    def test_with_probabilities_nothing_earlier_holds(self):
+        small, whole = self.grown()
+        first = select(small, 10, "auto", device="cpu")
+        labels, rng = np.full(160, -1), np.random.default_rng(1)
+        labels[first.rows] = rng.integers(2, size=10)
+        given = {"proba": rng.dirichlet(np.ones(2), 160), "labels": labels, "device": "cpu"}
+        second = select(whole, 10, "auto", since=first, **given)
+        assert second.rows.tolist() == select(whole, 10, "auto", **given).rows.tolist()
+        assert second.trace["reused"] == 0.0
+        assert "probabilities" in second.trace["reuse_refused"]
+
     def test_a_state_that_does_not_fit_is_as_none(self):
         small, whole = self.grown()
         first = select(small, 10, "auto", device="cpu")
