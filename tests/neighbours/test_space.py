@@ -55,7 +55,7 @@ def test_a_centre_that_was_given_is_kept():
 
 
 def test_a_row_at_the_centre_stays_zero_instead_of_becoming_noise():
-    table = modest.Views({"a": np.ones((6, 3)), "b": np.eye(6)})
+    table = modest.Views({"a": np.tile([0.1, 0.7, 0.3], (6, 1)) * np.arange(1, 7)[:, None], "b": np.eye(6)})
     block = Rows(table, device="cpu", centre=True).take(np.arange(6))
     assert float(block.x[:, :3].abs().max()) == 0.0
     d2 = squared_distances(block, block)
