@@ -69,7 +69,7 @@ def maxherding(
     bandwidth, kernel
         h and k above.
     candidates, targets : int
-        Most rows that may be picked (at least 20 times the budget are kept) and that are to be covered.
+        Most rows that may be picked (or 20 for each pick made so far) and that are to be covered.
 
     Examples
     --------

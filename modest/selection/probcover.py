@@ -76,7 +76,7 @@ def probcover(
     purity, classes
         Of ``"auto"`` alone: alpha above, in (0, 1], and the number of pseudo-classes, at least 2.
     candidates, targets : int
-        Most rows that may be picked (at least 20 times the budget are kept) and that are to be covered.
+        Most rows that may be picked (or 20 for each pick made so far) and that are to be covered.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def uherding(
     bandwidth, kernel
         h and k above; h is found from the labelled rows if left out.
     candidates, targets : int
-        Most rows that may be picked (at least 20 times the budget are kept) and that are to be covered.
+        Most rows that may be picked (or 20 for each pick made so far) and that are to be covered.
 
     Raises
     ------
