@@ -56,6 +56,8 @@ def test_words_for_an_item_left_out_and_for_an_earlier_round(pool):
     early = opened.rounds[0].choice["id"][0]
     assert "was labelled or chosen before" in modest_says("select", pool, "--explain", early)[1]
     assert f"{early} is number 1 of the choice" in modest_says("select", pool, "--explain", early, "--round", 1)[1]
+    late = opened.rounds[1].choice["id"][0]
+    assert f"{late} was not chosen" in modest_says("select", pool, "--explain", late, "--round", 1)[1]
 
 
 @pytest.mark.parametrize(
