@@ -47,10 +47,13 @@ def lines(trace: Mapping[str, Any]) -> list[str]:
     if "spent" in trace:
         said.append(f"spent {trace['spent']:g} of {trace['total']:g}")
     if trace.get("quotas"):
-        said.append(
-            "quotas: " + ", ".join(f"{name} {used} of {most}" for name, (used, most) in trace["quotas"].items())
-        )
-    ends = {"total": "no free item fits what is left", "quotas": "the quotas are used up"}
+        used = (f"{name or repr(name)} {count} of {most}" for name, (count, most) in trace["quotas"].items())
+        said.append("quotas: " + ", ".join(used))
+    ends = {
+        "total": "no free item fits what is left",
+        "quotas": "the quotas are used up",
+        "pool": "no free item is left",
+    }
     return [*said, *([ends[trace["ended"]]] if trace.get("ended") in ends else [])]
 
 

@@ -114,7 +114,7 @@ def select(
     Returns
     -------
     Choice with rows of the table given, most important first. ``trace`` adds method, budget, seed, knobs and seconds;
-    with limits also ``ended`` (budget, quotas or total), ``spent`` and ``quotas`` {group: [chosen, most]}.
+    with limits also ``ended`` (budget, quotas, total or pool), ``spent`` and ``quotas`` {group: [chosen, most]}.
 
     Raises
     ------

@@ -134,7 +134,8 @@ def auto(
     if since is not None and past is None:
         trace |= {"reused": 0.0, "reuse_refused": "with probabilities every item counts for something else"}
     if space.agreement is not None:
-        trace["agreement"] = float(np.nanmean(space.agreement[found.picks]))
+        told = space.agreement[found.picks]
+        trace["agreement"] = None if np.isnan(told).all() else float(np.nanmean(told))
     reasons = _reasons(space, found.picks, covered, targets, unsure)
     return answer(rows, found.picks, found.gains, "auto", reasons, trace, {**found.state, **space.state})
 
@@ -149,27 +150,34 @@ def look(
     since: Mapping[str, Any] | None = None,
 ) -> Space:
     """The space in which auto takes distances, fitted on the pool or as an earlier choice's state has it."""
-    known = (
-        {} if since is None else {name: since[f"centre:{name}"] for name in views.names if f"centre:{name}" in since}
-    )
-    own = Rows(views, device=device, memory=memory, centre=known if len(known) == len(views.names) else True)
+    past = None if since is None or not _of_same_modalities(views, since) else since
+    known = True if past is None else {name: past[f"centre:{name}"] for name in views.names}
+    own = Rows(views, device=device, memory=memory, centre=known)
     state = {f"centre:{name}": centre for name, centre in own.centre.items()}
     maps = None
     if together:
-        maps = shared.fit(own, seed) if since is None else shared.Shared.of_state(since)
+        maps = shared.fit(own, seed) if past is None else shared.Shared.of_state(past)
     if maps is None:
         return Space(own, None, state)
     inner, agreement = shared.apply(own, maps)
-    name = "shared" + "_" * sum(other.startswith("shared") for other in views.names)
+    name = "shared"
+    while name in views.names:
+        name += "_"
     vectors, there = np.empty_like(inner), np.empty((len(own), len(views.names) + 1), dtype=bool)
     vectors[own.table_rows(np.arange(len(own)))] = inner
     there[own.table_rows(np.arange(len(own)))] = np.column_stack([own.present, np.abs(inner).max(axis=1) > 1e-12])
     table = Views({**views.arrays, name: vectors}, there, None if views.default_ids else views.ids)
     both = Rows(
         table, device=device, memory=memory, centre={**own.centre, name: np.zeros(vectors.shape[1])},
-        importance={name: float(len(views.names))},
+        importance={name: float(own.present.any(axis=0).sum())},
     )  # fmt: skip
     return Space(both, agreement, {**state, **maps.state()})
+
+
+def _of_same_modalities(views: Views, since: Mapping[str, Any]) -> bool:
+    """Whether a state was kept for these modalities, in these dimensions."""
+    kept = {name.removeprefix("centre:"): since[name].shape for name in since if name.startswith("centre:")}
+    return kept == {name: (d,) for name, (_, d) in views.shape.items()}
 
 
 def agreeing(agreement: Float) -> Float:
@@ -221,7 +229,7 @@ def _reasons(space: Space, picks: Int, covered: Bool, targets: int, unsure: Floa
     told = []
     for k, row in enumerate(picks):
         about = "about " if step > 1 else ""
-        parts = [f"covers {about}{count[k]:,} items like it"]
+        parts = [f"covers {about}{count[k]:,} item{'' if count[k] == 1 else 's'} like it"]
         if space.agreement is not None and not np.isnan(space.agreement[row]):
             parts.append(f"agreement {space.agreement[row]:.2f}")
         if unsure is not None:

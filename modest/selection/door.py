@@ -73,8 +73,9 @@ def told(limits: Limits, rows: Int, asked: int | None, free: Bool) -> dict[str, 
     """What the trace says of limits: why the choice ended, what was spent, how much of the quotas was used."""
     trace: dict[str, Any] = {"ended": "budget"}
     if asked is None or len(rows) < asked:
-        left = Limits(limits.groups, limits.most).walk(np.setdiff1d(np.flatnonzero(free), rows), 1, rows)
-        trace["ended"] = "total" if len(left) and limits.costs is not None else "quotas"
+        over = np.setdiff1d(np.flatnonzero(free), rows)
+        left = Limits(limits.groups, limits.most).walk(over, 1, rows)
+        trace["ended"] = "pool" if not len(over) else "total" if len(left) and limits.costs is not None else "quotas"
     if limits.costs is not None:
         trace |= {"spent": limits.spent(rows), "total": limits.total}
     if limits.groups is not None and limits.most is not None:

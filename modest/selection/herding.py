@@ -99,11 +99,14 @@ def herd(
     Raises
     ------
     ValueError
-        For an unknown kernel or a bandwidth that is not above 0.
+        For an unknown kernel, a bandwidth that is not above 0, or samples of no rows.
     """
     known(kernel, KERNELS, "kernel")
     if not bandwidth > 0:
         raise ValueError(f"bandwidth={bandwidth} must be above 0; distances between unit rows lie in [0, 2].")
+    for name, size in (("candidates", candidates), ("targets", targets)):
+        if size < 1:
+            raise ValueError(f"{name}={size} is below one; it is the size of a sample of rows, by default 35,000.")
     free = ~covered if closed is None else ~(covered | closed)
     if limits is not None:  # no room is given in a sample to what can never be bought
         free = free & limits.open(np.empty(0, dtype=np.int64))

@@ -14,7 +14,7 @@ the total is forgiven, so that three rows of 0.1 fit into 0.3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,10 +157,14 @@ def fitting(limits: Limits, asked: int | None, free: Bool) -> int:
 
 def _quotas(groups: Any, quotas: Any, n: int) -> tuple[Int, Int, tuple[str, ...]]:
     """Codes (n,), quota per code (G,) and the names of the groups, for labels of any kind."""
-    column = groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    column = groups.tolist() if hasattr(groups, "tolist") else groups
+    if isinstance(column, str) or not isinstance(column, Sequence):
+        raise TypeError(f"groups is {type(groups).__name__}; give one label per row, {n} in all.")
     column = [None if isinstance(label, float) and label != label else label for label in column]
     if len(column) != n:
         raise ValueError(f"groups holds {len(column)} labels; it must hold one per row, {n}.")
+    if not all(isinstance(label, Hashable) for label in column):
+        raise TypeError("groups holds lists; give one label per row, such as a word or a number.")
     number: dict[Any, int] = {}
     codes = np.array([number.setdefault(label, len(number)) for label in column], dtype=np.int64)
     if isinstance(quotas, Mapping):

@@ -56,13 +56,13 @@ def recalled(
         return None, "rows that were to be covered no longer are"
     if (at["covered"] < 0).any() or not covered[at["covered"]].all():
         return None, "rows that counted as covered no longer do"
-    now = None if weights is None else weights[np.searchsorted(aims, at["targets"])]
-    if not np.array_equal(np.empty(0) if now is None else now, state.get("weights", np.empty(0))):
-        return None, "the weights of rows to be covered were others"
     there = at["candidates"] >= 0
     old = np.append(state["target_marks"], state["candidate_marks"][there])
     if (np.abs(marks(rows, np.append(at["targets"], at["candidates"][there])) - old) > SAME).any():
         return None, "rows with the same id look different"
+    now = None if weights is None else weights[np.searchsorted(aims, at["targets"])]
+    if not np.array_equal(np.empty(0) if now is None else now, state.get("weights", np.empty(0))):
+        return None, "the weights of rows to be covered were others"
     return _standing(state, at, there), ""
 
 

@@ -17,7 +17,8 @@ Reference: Kettenring, Biometrika 1971 (generalised canonical correlation, the M
 F_mn is the distribution of that cosine when halves of different items are put together, so 0.5 says that the halves fit
 no better than strangers' do. Nothing is assumed of the views' dimensions or of a common encoder. The maps are fitted
 on the rows they are applied to: in a pool of few hundred rows unrelated modalities look somewhat related.
-Cost s d k once and n d r; memory the sample of at most 4,096 rows
+r is at most 20, and no more than two modalities have directions for: one that is rare, absent or a single number wide
+narrows nothing for the others. Cost s d k once and n d r; memory the sample of at most 4,096 rows
 in float64, whatever ``memory`` says, and n (r + M) numbers.
 """
 
@@ -77,7 +78,7 @@ def fit(rows: Rows, seed: int) -> Shared | None:
         parts.append((mean, directions))
         scores.append(np.where(there[:, m : m + 1], (x.cpu().numpy() - mean) @ directions, 0.0))
     whole = np.concatenate(scores, axis=1)
-    w = np.linalg.svd(whole, full_matrices=False)[2][: min(WIDTH, *(s.shape[1] for s in scores))].T
+    w = np.linalg.svd(whole, full_matrices=False)[2][: min(WIDTH, sorted(s.shape[1] for s in scores)[-2])].T
     maps, begin = {}, 0
     for name, (mean, directions) in zip(rows.names, parts):
         part = directions @ w[begin : begin + directions.shape[1]]

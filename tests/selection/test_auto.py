@@ -46,7 +46,7 @@ def plain_gcca(parts, present, width=20):
         variance = s[:k] ** 2 / several.sum()
         scores.append(np.where(there[:, None], (x - mean) @ v[:k].T / np.sqrt(variance + 0.1 * variance.mean()), 0.0))
     fitted = np.concatenate(scores, axis=1)[present.sum(axis=1) > 1]
-    width = min(width, *(s.shape[1] for s in scores))
+    width = min(width, sorted(s.shape[1] for s in scores)[-2])
     w = np.linalg.svd(fitted, full_matrices=False)[2][:width].T
     parts, begin = [], 0
     for s in scores:
@@ -147,6 +147,48 @@ def test_few_items_with_two_modalities_fit_nothing():
     present = np.ones((100, 2), bool)
     present[39:, 1] = False
     assert look(modest.Views(table.arrays, present), 0, device="cpu").agreement is None
+
+
+@pytest.mark.parametrize("names", [("shared", "b"), ("shared_", "b"), ("shared", "shared__")])
+def test_modalities_may_be_called_what_they_like(names):
+    table = pool(120)
+    own = modest.Views(dict(zip(names, table.arrays.values())))
+    assert auto(own, 8, device="cpu").rows.tolist() == auto(table, 8, device="cpu").rows.tolist()
+
+
+def test_a_modality_that_nothing_has_changes_nothing():
+    table = pool(150)
+    more = modest.Views({**table.arrays, "audio": np.full((150, 4), np.nan)})
+    assert auto(more, 12, device="cpu").rows.tolist() == auto(table, 12, device="cpu").rows.tolist()
+
+
+def test_a_rare_modality_leaves_the_shared_space_its_width():
+    table = pool(150, dims=(6, 9, 5))
+    table.arrays["v2"][7:] = np.nan
+    assert look(table, 0, device="cpu").rows.dims[-1] == 6
+
+
+def test_picks_without_agreement_have_none_to_tell(recwarn):
+    table = pool(100)
+    taken = np.arange(100) < 50
+    choice = auto(modest.Views(table.arrays, np.stack([np.ones(100, bool), taken], axis=1)), 3, taken=taken)
+    assert choice.trace["agreement"] is None
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("dims", [(6,), (6, 8), (6, 9, 4)])
+def test_the_state_of_other_modalities_is_refused_and_the_answer_is_that_without_it(dims):
+    old, new = pool(120), pool(120, dims=dims)
+    taken = np.arange(120) < 5
+    found = auto(new, 6, taken=taken, since=auto(old, 5, device="cpu").state, device="cpu")
+    assert found.trace["reuse_refused"] == "the modalities were others"
+    assert found.rows.tolist() == auto(new, 6, taken=taken, device="cpu").rows.tolist()
+
+
+@pytest.mark.parametrize("name", ["candidates", "targets"])
+def test_samples_of_nothing_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=0 is below one"):
+        auto(pool(60), 3, **{name: 0}, device="cpu")
 
 
 class TestHandover:

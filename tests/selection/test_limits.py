@@ -197,6 +197,8 @@ def test_the_trace_says_what_was_spent_and_why_it_ended(pool):
     assert used.trace["quotas"] == {"cat": [2, 2], "dog": [2, 2], "bird": [2, 2]}
     assert len(used) == 6
     assert "ended" not in modest.select(pool, 5, "random").trace
+    everything = modest.select(pool, None, "random", costs=COSTS, total=1e6)
+    assert (len(everything), everything.trace["ended"]) == (120, "pool")
 
 
 def test_quotas_are_of_this_choice_not_of_the_history(pool):
@@ -222,6 +224,9 @@ def test_groups_of_any_kind(pool):
         ({"quotas": 3}, ValueError, "groups and quotas go together"),
         ({"costs": COSTS}, ValueError, "costs and total go together"),
         ({"groups": GROUPS[1:], "quotas": 3}, ValueError, "groups holds 119 labels"),
+        ({"groups": 3, "quotas": 3}, TypeError, "groups is int; give one label per row, 120"),
+        ({"groups": "cat", "quotas": 3}, TypeError, "groups is str; give one label per row, 120"),
+        ({"groups": GROUPS[:, None], "quotas": 3}, TypeError, "groups holds lists"),
         ({"groups": GROUPS, "quotas": {"cow": 3}}, ValueError, "quotas names the group 'cow', which no row is of"),
         ({"groups": GROUPS, "quotas": {"cat": -1}}, ValueError, "quotas holds -1"),
         ({"groups": GROUPS, "quotas": {"cat": 1.5}}, TypeError, "quotas holds 1.5"),
