@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from modest.checks import taken_mask
+from modest.checks import as_views, taken_mask
 from modest.neighbours import Rows, closest
 from modest.neighbours.rows import squared_distances
 from modest.selection.answer import inner_mask
@@ -53,9 +53,9 @@ class Explanation:
     def sentences(self) -> list[str]:
         """The same in plain words."""
         near = "" if self.nearest is None else f"{self.nearest} at distance {self.distance:.2f}"
-        agreeing = (
-            [] if self.agreement is None else [f"Its modalities agree more than {self.agreement:.0%} of strangers."]
-        )
+        agreeing = []
+        if self.agreement is not None:
+            agreeing = [f"Its modalities agree better than {self.agreement:.0%} of random pairings."]
         if self.order is not None:
             told = [
                 f"{self.id} is number {self.order + 1} of the choice: {self.reason or 'the method gives no reason'}."
@@ -74,7 +74,7 @@ class Explanation:
 
 
 def explain(
-    views: Views,
+    views: Views | Mapping[str, Any] | Any,
     choice: Choice,
     item: str,
     *,
@@ -86,8 +86,8 @@ def explain(
 
     Parameters
     ----------
-    views : Views
-        (n, d_m) per modality, those of the choice.
+    views : Views, mapping name -> (n, d_m) array, or one (n, d) array
+        Those of the choice.
     choice : Choice
         Rows in the frame of ``views``; with the ``state`` of an auto choice its space is taken from there.
     item : str
@@ -102,12 +102,13 @@ def explain(
     ValueError
         If no row has that id, or the choice is empty.
     """
-    known = np.flatnonzero(views.ids == item)
+    table = as_views(views)
+    known = np.flatnonzero(table.ids == item)
     if not len(known):
-        raise ValueError(f"item {item!r} is no id of the table; ids look like {str(views.ids[0])!r}.")
+        raise ValueError(f"item {item!r} is no id of the table; ids look like {str(table.ids[0])!r}.")
     if not len(choice):
         raise ValueError("choice holds no rows, so there is nothing to explain; choose at least one item.")
-    space = _space(views, choice, memory, device)
+    space = _space(table, choice, memory, device)
     rows = space.rows
     row, picks = int(rows.inner_rows(known)[0]), rows.inner_rows(choice.rows)
     before = np.flatnonzero(inner_mask(rows, taken_mask(taken, len(rows))))
@@ -128,7 +129,7 @@ def explain(
         return Explanation(item, order, False, reason, **found, covers=ids, covered=count)
     gained: dict[str, Any] = {}
     if choice.method == "auto" and choice.trace.get("mode", "cold") == "cold":
-        gained = {"gain": _gain(space, row, there), "last_gain": float(choice.scores[-1])}
+        gained = {"gain": _gain(space, row, there, bool(_knob(choice, "agree"))), "last_gain": float(choice.scores[-1])}
     return Explanation(item, None, row in before, "", **found, **gained)
 
 
@@ -136,7 +137,13 @@ def _space(views: Views, choice: Choice, memory: str | int, device: str | None) 
     if choice.method != "auto":
         return Space(Rows(views, memory=memory, device=device), None, {})
     state: Mapping[str, Any] | None = choice.state or None
-    return look(views, int(choice.trace.get("seed", 0)), memory=memory, device=device, since=state)
+    seed, together = int(choice.trace.get("seed", 0)), bool(_knob(choice, "together"))
+    return look(views, seed, memory=memory, device=device, together=together, since=state)
+
+
+def _knob(choice: Choice, name: str) -> Any:
+    """A knob of auto that is on unless the choice was made without it."""
+    return choice.trace.get("knobs", {}).get(name, True)
 
 
 def _sample(rows: Rows) -> Int:
@@ -152,10 +159,10 @@ def _covered_by(rows: Rows, row: int, place: int, there: Int) -> tuple[tuple[str
     return tuple(str(i) for i in rows.ids[nearest]), int((mine.sum() + 1) * max(1, len(rows) // SAMPLE))
 
 
-def _gain(space: Space, row: int, there: Int) -> float:
+def _gain(space: Space, row: int, there: Int, agree: bool) -> float:
     """Mean gain in weighted similarity if ``row`` were chosen too, over a sample of the pool."""
     rows, sample = space.rows, _sample(space.rows)
     best: Float = 1.0 - closest(rows, sample, there)[1] ** 2 / 4.0
     d2 = squared_distances(rows.take(np.array([row])), rows.take(sample))[0].double().cpu().numpy()
-    weight = np.ones(len(sample)) if space.agreement is None else agreeing(space.agreement)[sample]
+    weight = agreeing(space.agreement)[sample] if agree and space.agreement is not None else np.ones(len(sample))
     return float((weight * np.maximum(1.0 - d2 / 4.0 - best, 0.0)).mean())

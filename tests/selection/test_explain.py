@@ -1,5 +1,7 @@
 """What is told of one item: against distances and gains computed plainly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,19 @@ def test_the_next_choice_gains_what_is_told_of_it(table):
     longer, shorter = select(table, 7, "auto", device="cpu"), select(table, 6, "auto", device="cpu")
     told = explain(table, shorter, longer.ids[6], device="cpu")
     assert told.gain == pytest.approx(longer.scores[6], rel=1e-4)
+
+
+@pytest.mark.parametrize("knobs", [{"agree": False}, {"together": False}])
+def test_what_is_told_is_of_the_knobs_of_the_choice(table, knobs):
+    longer, shorter = (select(table, b, "auto", device="cpu", **knobs) for b in (7, 6))
+    told = explain(table, replace(shorter, state={}), longer.ids[6], device="cpu")
+    assert told.gain == pytest.approx(longer.scores[6], rel=1e-4)
+
+
+def test_arrays_do_and_views_of_another_dimension_are_looked_at_anew(table):
+    choice = select(table.arrays, 6, "auto", device="cpu")
+    told = explain({"a": table.arrays["a"][:, :5], "b": table.arrays["b"]}, choice, choice.ids[1], device="cpu")
+    assert told.order == 1
 
 
 def test_a_taken_item_says_so(table):
