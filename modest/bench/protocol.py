@@ -93,7 +93,7 @@ class Protocol(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             told = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
-            where = str(first["loc"][0]) if first["loc"] else "protocol"
+            where = str(first["loc"][0]) if first["loc"] else ""  # checks of the whole name their argument themselves
             raise ValueError(told + "." if where in told else f"{where} of the protocol is wrong: {told}.") from None
 
     @field_validator("methods")
@@ -103,6 +103,13 @@ class Protocol(BaseModel):
             for part in name.split(JOIN):
                 known(part, selection.METHODS, "methods")
         return _distinct(methods, "methods")
+
+    @field_validator("knobs")
+    @classmethod
+    def _knobs(cls, knobs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in knobs:
+            known(name, selection.METHODS, "knobs")
+        return knobs
 
     @field_validator("warm")
     @classmethod

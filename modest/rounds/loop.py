@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modest.checks import as_views, budget_items
+from modest.checks import as_views, budget_items, known
 from modest.classifier import MultimodalClassifier
 from modest.data.pool import Pool
 from modest.evaluation import METRICS, accuracy, macro_accuracy, weighted_f1
 from modest.rounds.turn import Ask, Way, turn
+from modest.selection import METHODS
 from modest.types import Int, Record, Views
 
 __all__ = ["loop"]
@@ -86,7 +87,7 @@ def loop(
         Budgets that do not rise or exceed the rows, an unknown method, a warm method for the first round, labels of
         another length, an oracle that leaves a row without an answer; and what selection and classifier refuse.
     TypeError
-        A budget that is no number.
+        A budget that is no number, budgets that are no list, an oracle that is no function.
 
     Examples
     --------
@@ -97,22 +98,23 @@ def loop(
     1 2 ['a', 'b']
     2 4 ['a', 'b']
     """
+    _check(oracle, budgets, knobs or {})
     market = _market(views)
     counts = [_count(budget, market, classes) for budget in budgets]
     if not counts or any(later < earlier for earlier, later in pairwise(counts)):
         raise ValueError(f"budgets buys {counts} items in all; give at least one budget, each above the one before.")
-    known = _as_labels(labels, market.size)
+    before = _as_labels(labels, market.size)
     if isinstance(method, str):
         Way.of(method, first)
     make = classifier or partial(MultimodalClassifier, method="concat", random_state=seed, device=device)
-    school = _School(market, make, known, test)
+    school = _School(market, make, before, test)
 
     def rounds() -> Iterator[Record]:
         for number, count in enumerate(counts, start=1):
             left = count - len(school.bought)
             if left <= 0:
                 continue
-            way = Way.of(method if isinstance(method, str) else method(number, known.copy()), first)
+            way = Way.of(method if isinstance(method, str) else method(number, before.copy()), first)
             taken = np.isin(market.rows, school.bought)
             given = (taken, school.ask(), seed, knobs)
             choice, why = turn(market.views, left, way, *given, memory=memory, device=device)
@@ -126,6 +128,17 @@ def loop(
             )
 
     return rounds()
+
+
+def _check(oracle: Any, budgets: Any, knobs: Mapping[str, Any]) -> None:
+    """Refuse what would only fail in the first round, or never."""
+    if not callable(oracle):
+        told = f"oracle is {type(oracle).__name__}"
+        raise TypeError(f"{told}; give a function from rows to their labels, such as lambda rows: y[rows].")
+    if isinstance(budgets, str) or not isinstance(budgets, Sequence | np.ndarray):
+        raise TypeError(f"budgets is {type(budgets).__name__}; give a list of them, one per round, such as (10, 20).")
+    for name in knobs:
+        known(name, METHODS, "knobs")
 
 
 @dataclass(frozen=True, eq=False)

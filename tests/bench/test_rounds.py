@@ -200,14 +200,15 @@ def test_without_rounds_the_protocol_reads_as_it_always_did(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"methods": ("badge",), "rounds": False}, "set rounds"),
+        ({"methods": ("badge",), "rounds": False}, "^methods holds 'badge', which needs .*set rounds"),
         ({"methods": ("random+uherding",), "rounds": False}, "set rounds"),
         ({"methods": ("magic+badge",)}, "known: auto, random"),
-        ({"methods": ("maxherding+magic",)}, "known: random"),
+        ({"methods": ("maxherding+magic",)}, "known: auto, random"),
         ({"methods": ("margin+badge",)}, "begin with a cold method"),
         ({"methods": ("badge",), "first": "margin"}, "begin with a cold method"),
         ({"methods": ("badge",), "first": "magic"}, "first='magic' is unknown"),
         ({"warm": "late"}, "known: probe"),
+        ({"knobs": {"magic": {}}}, "knobs='magic' is unknown"),
         ({"warm": {"method": "mla"}}, "warm names a method"),
         ({"warm": {"epoch": 3}}, "MultimodalClassifier does not take"),
     ],

@@ -227,11 +227,14 @@ def test_of_a_pool_the_training_rows_that_have_anything_are_for_sale(tmp_path, m
         ({"budgets": (9, 4)}, "each above the one before"),
         ({"budgets": (100,)}, "only 90 rows"),
         ({"labels": [None] * 3}, "labels has shape"),
+        ({"knobs": {"randon": {}}}, "knobs='randon' is unknown"),
+        ({"budgets": 20}, "budgets is int; give a list"),
+        ({"oracle": Y}, "oracle is ndarray; give a function"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_bought(more, told):
-    with pytest.raises(ValueError, match=told) as caught:
-        loop(VIEWS, answer, **{"budgets": BUDGETS, "method": "random", **more})
+    with pytest.raises((ValueError, TypeError), match=told) as caught:
+        loop(VIEWS, **{"oracle": answer, "budgets": BUDGETS, "method": "random", **more})
     assert "\n" not in str(caught.value)
 
 
