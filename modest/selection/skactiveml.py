@@ -104,7 +104,8 @@ class Strategy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         clf : classifier, optional
             With ``predict_proba``; for methods that need one (``uherding`` can do without), left alone by the others.
         fit_clf : bool
-            Train a clone of ``clf`` on X, y and ``sample_weight`` (n,) first; ``clf`` itself stays as it is.
+            Train a clone of ``clf`` on X, y and ``sample_weight`` (n,) first; ``clf`` itself stays as it is. As long as
+            y knows fewer than two classes, methods that can do without are not shown it.
         candidates : None, (c,) int or (c, d)
             All unlabelled rows, rows of X without a label, or samples of their own.
         batch_size : int
@@ -136,6 +137,8 @@ class Strategy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             return (none, np.empty((0, len(X if at is not None else offered)))) if return_utilities else none
         blocks = _blocks(self.views, X.shape[1])
         pool = _pooled(X, y, labelled, offered, at)
+        if fit_clf and entry.cold and len(set(y[labelled].tolist())) < 2:
+            clf = None  # it would have nothing to say, and the method can do without
         wanted = entry.needs if clf is None else (*entry.needs, *entry.uses)
         arrays: dict[str, Any] = {}
         if wanted:
@@ -196,9 +199,13 @@ def _pooled(X: Any, y: Any, labelled: Bool, offered: Any, at: Int | None) -> _Po
 
 def _blocks(views: Mapping[str, Any] | None, d: int) -> dict[str, Int]:
     """Columns of every modality."""
-    blocks = {str(name): np.arange(d)[columns] for name, columns in (views or {"x": slice(None)}).items()}
-    if sorted(np.concatenate(list(blocks.values())).tolist()) != list(range(d)):
-        raise ValueError(f"views must name each of the {d} columns of X once; they name {blocks}.")
+    asked = views or {"x": slice(None)}
+    try:
+        blocks = {str(name): np.arange(d)[columns] for name, columns in asked.items()}
+    except IndexError:
+        blocks = {}
+    if sorted(column for block in blocks.values() for column in block.tolist()) != list(range(d)):
+        raise ValueError(f"views must name each of the {d} columns of X once; it is {dict(asked)}.")
     return blocks
 
 

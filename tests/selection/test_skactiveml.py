@@ -349,11 +349,21 @@ class TestRefusals:
             query("margin", X, np.full(N, np.nan), clf=GaussianNB())
         assert len(query("margin", X, np.full(N, np.nan))) == 1  # a SkactivemlClassifier knows its classes
 
+    @pytest.mark.parametrize("method", ["auto", "uherding"])
+    @pytest.mark.parametrize("known", [0, 3])
+    def test_a_method_that_can_do_without_is_not_shown_one_of_fewer_than_two_classes(self, method, known, X, recwarn):
+        y = np.full(N, np.nan)
+        y[:known] = 1
+        plain = strategy(method).query(X, y, batch_size=3)
+        for clf in (GaussianNB(), SklearnClassifier(LogisticRegression())):
+            assert query(method, X, y, clf=clf, batch_size=3).tolist() == plain.tolist()
+        assert not recwarn.list
+
     def test_missing_labels_that_differ(self, X, y):
         with pytest.raises((ValueError, TypeError), match="missing_label"):
             query("margin", X, y, clf=linear(missing_label=-1))
 
-    @pytest.mark.parametrize("views", [{"a": slice(0, 5)}, {"a": slice(0, 7), "b": slice(5, 10)}])
+    @pytest.mark.parametrize("views", [{"a": slice(0, 5)}, {"a": slice(0, 7), "b": slice(5, 10)}, {"a": [0, 10]}])
     def test_views_that_are_no_partition(self, views, X, y):
         with pytest.raises(ValueError, match="each of the 10 columns of X once"):
             strategy("random", views=views).query(X, y)
