@@ -29,30 +29,19 @@ maxherding. ``scores``: gain in weighted mean similarity 1 - d2 / 4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from modest.checks import budget_items, taken_mask
 from modest.neighbours import Rows, closest
-from modest.selection import shared
 from modest.selection.answer import answer, free_rows, inner_limits, inner_mask
 from modest.selection.arrays import class_numbers, distributions, labelled_rows, score_rows
 from modest.selection.herding import herd
 from modest.selection.limits import Limits
+from modest.selection.space import Space, look, misfit
 from modest.types import Bool, Choice, Float, Int, Views
-
-LEAST = 0.05  # weight of an item that agrees with nothing, so that coverage reaches it in the end
-
-
-@dataclass(frozen=True, eq=False)
-class Space:
-    """``rows`` in which distances are taken, ``agreement`` (n,) in the frame of ids or None, ``state`` to keep."""
-
-    rows: Rows
-    agreement: Float | None
-    state: Mapping[str, Any]
 
 
 def auto(
@@ -85,7 +74,8 @@ def auto(
         As in maxherding.
     since : mapping, optional
         ``state`` of an earlier cold choice of which these rows are a grown pool: centre and shared space stay as they
-        were, and only products of new rows with all are computed.
+        were, and only products of new rows with all are computed. A pool that has more than doubled since its space
+        was fitted is looked at anew.
     seed, memory, device
         As in :func:`modest.select`; the seed draws the sample of the shared space, and candidates and targets of a
         pool that exceeds them.
@@ -109,13 +99,14 @@ def auto(
     >>> auto(views, 2).rows.tolist()
     [1, 3]
     """
-    past = since if proba is None else None  # doubts change every weight: nothing of an earlier choice holds
+    refused = "" if since is None else _refused(views, since, together, proba)
+    past = None if refused else since
     space = look(views, seed, memory=memory, device=device, together=together, since=past)
     rows = space.rows
     covered = labelled_rows(rows, inner_mask(rows, taken_mask(taken, len(rows))), labels)
     free = free_rows(rows, covered, closed)
     count = budget_items(budget, len(rows), int(free.sum()))
-    factor = agreeing(space.agreement) if agree and space.agreement is not None else None
+    factor = space.weights if agree else None
     unsure, why = _unsure(rows, proba, labels)
     weights = factor if unsure is None else unsure * (1.0 if factor is None else factor)
     found = herd(
@@ -131,8 +122,8 @@ def auto(
         )  # fmt: skip
         return replace(again, trace={**again.trace, "reused": 0.0, "reuse_refused": found.trace.get("reuse_refused")})
     trace = {**found.trace, "mode": "cold" if unsure is None else "warm", "why": why}
-    if since is not None and past is None:
-        trace |= {"reused": 0.0, "reuse_refused": "with probabilities every item counts for something else"}
+    if refused:
+        trace |= {"reused": 0.0, "reuse_refused": refused}
     if space.agreement is not None:
         told = space.agreement[found.picks]
         trace["agreement"] = None if np.isnan(told).all() else float(np.nanmean(told))
@@ -140,50 +131,11 @@ def auto(
     return answer(rows, found.picks, found.gains, "auto", reasons, trace, {**found.state, **space.state})
 
 
-def look(
-    views: Views,
-    seed: int,
-    *,
-    memory: str | int = "2GB",
-    device: str | None = None,
-    together: bool = True,
-    since: Mapping[str, Any] | None = None,
-) -> Space:
-    """The space in which auto takes distances, fitted on the pool or as an earlier choice's state has it."""
-    past = None if since is None or not _of_same_modalities(views, since) else since
-    known = True if past is None else {name: past[f"centre:{name}"] for name in views.names}
-    own = Rows(views, device=device, memory=memory, centre=known)
-    state = {f"centre:{name}": centre for name, centre in own.centre.items()}
-    maps = None
-    if together:
-        maps = shared.fit(own, seed) if past is None else shared.Shared.of_state(past)
-    if maps is None:
-        return Space(own, None, state)
-    inner, agreement = shared.apply(own, maps)
-    name = "shared"
-    while name in views.names:
-        name += "_"
-    vectors, there = np.empty_like(inner), np.empty((len(own), len(views.names) + 1), dtype=bool)
-    vectors[own.table_rows(np.arange(len(own)))] = inner
-    there[own.table_rows(np.arange(len(own)))] = np.column_stack([own.present, np.abs(inner).max(axis=1) > 1e-12])
-    table = Views({**views.arrays, name: vectors}, there, None if views.default_ids else views.ids)
-    both = Rows(
-        table, device=device, memory=memory, centre={**own.centre, name: np.zeros(vectors.shape[1])},
-        importance={name: float(own.present.any(axis=0).sum())},
-    )  # fmt: skip
-    return Space(both, agreement, {**state, **maps.state()})
-
-
-def _of_same_modalities(views: Views, since: Mapping[str, Any]) -> bool:
-    """Whether a state was kept for these modalities, in these dimensions."""
-    kept = {name.removeprefix("centre:"): since[name].shape for name in since if name.startswith("centre:")}
-    return kept == {name: (d,) for name, (_, d) in views.shape.items()}
-
-
-def agreeing(agreement: Float) -> Float:
-    """(n,) sqrt(a), the median where there is none."""
-    typical = float(np.nanmedian(agreement)) if np.isfinite(agreement).any() else 1.0
-    return np.maximum(np.sqrt(np.where(np.isnan(agreement), typical, agreement)), LEAST)
+def _refused(views: Views, since: Mapping[str, Any], together: bool, proba: Any) -> str:
+    if proba is not None:
+        return "with probabilities every item counts for something else"
+    grown = "the pool has more than doubled since its space was fitted"
+    return misfit(views, since, together) or (grown if len(views) > 2 * int(since["items"]) else "")
 
 
 def _unsure(rows: Rows, proba: Any, labels: Any) -> tuple[Float | None, str]:

@@ -20,7 +20,7 @@ from modest.checks import as_views, taken_mask
 from modest.neighbours import Rows, closest
 from modest.neighbours.rows import squared_distances
 from modest.selection.answer import inner_mask
-from modest.selection.auto import Space, agreeing, look
+from modest.selection.space import Space, look, misfit
 from modest.types import Choice, Float, Int, Views
 
 SAMPLE = 35_000
@@ -138,6 +138,7 @@ def _space(views: Views, choice: Choice, memory: str | int, device: str | None) 
         return Space(Rows(views, memory=memory, device=device), None, {})
     state: Mapping[str, Any] | None = choice.state or None
     seed, together = int(choice.trace.get("seed", 0)), bool(_knob(choice, "together"))
+    state = None if state is None or misfit(views, state, together) else state
     return look(views, seed, memory=memory, device=device, together=together, since=state)
 
 
@@ -164,5 +165,5 @@ def _gain(space: Space, row: int, there: Int, agree: bool) -> float:
     rows, sample = space.rows, _sample(space.rows)
     best: Float = 1.0 - closest(rows, sample, there)[1] ** 2 / 4.0
     d2 = squared_distances(rows.take(np.array([row])), rows.take(sample))[0].double().cpu().numpy()
-    weight = agreeing(space.agreement)[sample] if agree and space.agreement is not None else np.ones(len(sample))
+    weight = space.weights[sample] if agree and space.weights is not None else np.ones(len(sample))
     return float((weight * np.maximum(1.0 - d2 / 4.0 - best, 0.0)).mean())

@@ -6,7 +6,8 @@ import pytest
 import modest
 from modest.neighbours import Rows
 from modest.selection import METHODS, select, shared
-from modest.selection.auto import agreeing, carried, look
+from modest.selection.auto import carried
+from modest.selection.space import look
 
 auto = METHODS["auto"].function
 
@@ -90,7 +91,7 @@ def test_picks_are_those_of_the_equations(absent, dims):
     parts = plain_gcca(own, present)
     space = look(table, 0, device="cpu")
     d2 = whole_distance(own, sum(parts), present)
-    weight = agreeing(space.agreement)
+    weight = space.weights
     choice = auto(table, 12, device="cpu")
     assert choice.rows.tolist() == greedy(d2, weight, 12)
 
@@ -136,10 +137,10 @@ def test_wrong_pairs_agree_like_strangers():
 
 def test_items_of_one_modality_have_no_agreement_and_weigh_like_the_median():
     table = pool(160, absent=0.4)
-    agreement = look(table, 0, device="cpu").agreement
+    space = look(table, 0, device="cpu")
     lonely = table.present.sum(axis=1) == 1
-    np.testing.assert_array_equal(np.isnan(agreement), lonely)
-    np.testing.assert_allclose(agreeing(agreement)[lonely], np.sqrt(np.median(agreement[~lonely])))
+    np.testing.assert_array_equal(np.isnan(space.agreement), lonely)
+    np.testing.assert_allclose(space.weights[lonely], np.sqrt(np.median(space.agreement[~lonely])))
 
 
 def test_few_items_with_two_modalities_fit_nothing():
@@ -273,9 +274,26 @@ class TestGrownPool:
         from modest.neighbours.rows import squared_distances
 
         d2 = squared_distances(block, block).double().numpy()
-        assert second.rows.tolist() == greedy(d2, agreeing(space.agreement), 10, covered=first.rows.tolist())
+        assert second.rows.tolist() == greedy(d2, space.weights, 10, covered=first.rows.tolist())
         old = look(small, 0, device="cpu").agreement
         np.testing.assert_array_equal(space.agreement[:120], old)
+
+    def test_items_of_one_modality_weigh_as_they_did(self):
+        whole = pool(160, absent=0.3)
+        first = select(whole[np.arange(120)], 10, "auto", device="cpu")
+        second = select(whole, 10, "auto", taken=np.isin(np.arange(160), first.rows), since=first, device="cpu")
+        assert second.trace["reused"] > 0.4
+
+    @pytest.mark.parametrize(
+        ("old", "knobs", "told"), [(120, {"together": False}, "together was"), (79, {}, "doubled")]
+    )
+    def test_a_space_of_other_knobs_or_of_another_pool_is_fitted_anew(self, old, knobs, told):
+        whole = pool(160)
+        first = select(whole[np.arange(old)], 10, "auto", device="cpu", **knobs)
+        taken = np.isin(np.arange(160), first.rows)
+        second = select(whole, 10, "auto", taken=taken, since=first, device="cpu")
+        assert told in second.trace["reuse_refused"]
+        assert second.rows.tolist() == select(whole, 10, "auto", taken=taken, device="cpu").rows.tolist()
 
     def test_with_probabilities_nothing_earlier_holds(self):
         small, whole = self.grown()

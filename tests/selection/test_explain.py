@@ -8,8 +8,8 @@ import pytest
 import modest
 from modest.neighbours.rows import squared_distances
 from modest.selection import select
-from modest.selection.auto import agreeing, look
 from modest.selection.explain import explain
+from modest.selection.space import look
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_an_item_left_out_tells_what_covers_it_and_what_it_would_add(table, d2):
     assert not told.taken
     assert told.nearest == table.ids[choice.rows[near.argmin()]]
     assert told.distance == pytest.approx(near.min() ** 0.5, abs=1e-5)
-    weight = agreeing(look(table, 0, device="cpu").agreement)
+    weight = look(table, 0, device="cpu").weights
     best = d2[:, choice.rows].min(axis=1)
     assert told.gain == pytest.approx((weight * np.maximum(best - d2[left], 0.0)).mean() / 4, rel=1e-4)
     assert told.last_gain == choice.scores[-1]
