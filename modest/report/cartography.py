@@ -56,9 +56,10 @@ def cartography_parts(tracked: Tracked, choices: Choices, told: str = "") -> lis
     return parts
 
 
-def pool_choices(pool: Pool) -> dict[str, list[Any]]:
-    """Chosen ids of every round of a pool, by the round's number and method."""
-    return {f"{r.number}: {r.manifest.get('method', 'choice')}": [r.choice["id"].astype(str)] for r in pool.rounds}
+def pool_choices(pool: Pool, tracked: Tracked) -> dict[str, list[Any]]:
+    """Chosen ids of every round of a pool, by the round's number and method; rounds still without labels left out."""
+    ids = {f"{r.number}: {r.manifest.get('method', 'choice')}": r.choice["id"].astype(str) for r in pool.rounds}
+    return {name: [chosen] for name, chosen in ids.items() if chosen.isin(tracked.ids.tolist()).any()}
 
 
 def bench_choices(

@@ -118,7 +118,7 @@ def pool_page(
     elif known:
         parts.append(Part("Classes", figure=plots.class_bars(class_balance(labels, np.arange(len(pool))))))
     if tracked is not None:
-        parts += cartography_parts(tracked, pool_choices(pool), "By number and method of the round. ")
+        parts += cartography_parts(tracked, pool_choices(pool, tracked), "By number and method of the round. ")
     parts += gap_parts(pool, views, before, seed)
     return Page(f"Pool {pool.path.name}", "What the pool holds and what was chosen from it.", parts, numbers)
 
@@ -139,8 +139,9 @@ def choice_parts(
     figure = plots.choice_map(plane(pool.views(encoders, rows=rows)), place, labels[rows].tolist(), method)
     caption = "Each dot is an item, standardised views side by side, projected on their two principal directions."
     parts = [Part("What was chosen", told[:1].upper() + told[1:] + ".", figure, caption)]
-    if any(labels[row] is not None for row in chosen):
-        balance = class_balance(labels[train], np.searchsorted(np.flatnonzero(train), chosen))
+    inside = chosen[train[chosen]]  # `--split all` may choose others, which the training pool's classes do not count
+    if any(labels[row] is not None for row in inside):
+        balance = class_balance(labels[train], np.searchsorted(np.flatnonzero(train), inside))
         missed = f"; {len(balance.missed)} without any chosen item" if balance.missed else "; every class has one"
         text = (
             f"{len(balance.classes)} classes{missed}. Distance between the two distributions: {balance.distance:.2f}."

@@ -135,11 +135,16 @@ def test_a_pool_is_reported_with_its_rounds(pool, says, tmp_path):
     assert code == 0, err
     assert json.loads(out)["sections"] == ["Modalities", "Classes", "What the model learned"]
     free = Tracked.load(pool.path / "models" / "first").ids[:6]
+    pool.add(modest.select(pool.views(rows=np.flatnonzero(pool.split != "train")), 2, method="random"))
+    code, out, err = says(*page)  # of a round that waits for its labels there is nothing to tell
+    assert code == 0, err
+    assert "Which items a choice prefers" not in json.loads(out)["sections"]
     pool.add(modest.select(pool.views(rows=np.flatnonzero(np.isin(pool.ids, free))), 4, method="kcenter"))
     code, out, err = says(*page)
     assert code == 0, err
     assert json.loads(out)["sections"][-2:] == ["What the model learned", "Which items a choice prefers"]
-    assert "1: kcenter" in (tmp_path / "r.html").read_text()
+    assert "2: kcenter" in (tmp_path / "r.html").read_text()
+    assert "1: random" not in (tmp_path / "r.html").read_text()
 
 
 def test_a_bench_is_reported_at_the_budget_nearest_five_percent(pool, says, tmp_path):
