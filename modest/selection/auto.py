@@ -1,24 +1,26 @@
 """Auto, the default: covers the pool in what its modalities say alone and together; with labels, what is unsure.
 
 Ours. Greedy coverage (facility location: Nemhauser, Wolsey and Fisher 1978) over two similarities at once, those of
-each modality and those in the space the modalities share (``shared.py``), weighted by how well an item's modalities
-agree and, once labels carry over to their neighbours, by how unsure a classifier is.
+each modality and those in the space the modalities share (``shared.py``). Items whose modalities disagree count less
+and, once labels carry over to their neighbours, items that a classifier is unsure of count more.
 
     symbol   variable    shape   meaning
     d                            distance: d2 = half the mean over shared modalities of |x_im - x_jm|^2, half
                                  |e_i - e_j|^2; x unit rows, centred on the pool, e unit rows of the shared space
     a_i      agreement   (n,)    share of random pairings of halves that agree less than item i's, in [0, 1]
     u_i      unsure      (n,)    1 - the largest class probability; 1 in a cold choice
-    w_i      weights     (n,)    sqrt(a_i) u_i, what covering i is worth
-    f_c      factor      (n,)    sqrt(a_c), what choosing c is worth
+    f_i      factor      (n,)    min(1, a_i / 0.25), what choosing i is worth
+    w_i      weights     (n,)    f_i u_i, what covering i is worth
     D_i                  (n,)    squared distance to the nearest chosen or taken row, 4 before there is one
 
     next = argmax_c f_c sum_i w_i max(0, D_i - d2(c, i))
 
 There is no bandwidth to set: the reach of a choice around item i is D_i, the distance to what covers i already. The
 first pick is the pool's medoid, and the reach shrinks as picks are made, at its own pace in dense and in sparse places.
-An item of one modality has no agreement and takes the median; one modality alone, or under 40 items that have two,
-leave out e and a. Absent modalities count as in every method.
+So modalities that fit together count twice, in e and against items whose halves fit worse than three strangers of four.
+Of three modalities two that fit outvote the third.
+An item of one modality has no agreement and counts in full; one modality alone, or under 40 items that have two, leave
+out e and a. Absent modalities count as in every method.
 Cold or warm: with ``proba`` and ``labels`` it is asked whether labels carry over: how many labelled items have their
 nearest other labelled item in their own class. Where that is above chance by two standard deviations, uncertainty
 counts (``trace["mode"]`` is warm), else it is coverage alone (cold); ``trace["why"]`` gives the numbers.

@@ -2,8 +2,8 @@
 
     d2 = half the mean over shared modalities of |x_im - x_jm|^2, half |e_i - e_j|^2      as in ``auto.py``
 
-What is kept of it, by name: ``centre:<modality>``, the maps of ``shared.py``, the ``typical`` agreement, ``together``,
-and the number of ``items`` it was fitted on. Cost and memory those of ``shared.py`` and one table beside the views.
+What is kept of it, by name: ``centre:<modality>``, the maps of ``shared.py``, ``together`` and the number of
+``items`` it was fitted on. Cost and memory those of ``shared.py`` and one table beside the views.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from modest.neighbours import Rows
 from modest.selection import shared
 from modest.types import Float, Views
 
+STRANGE = 0.25  # agreement below which the halves of an item are taken for strangers
 LEAST = 0.05  # weight of an item that agrees with nothing, so that coverage reaches it in the end
 
 
@@ -25,7 +26,7 @@ LEAST = 0.05  # weight of an item that agrees with nothing, so that coverage rea
 class Space:
     """``rows`` in which distances are taken, ``agreement`` (n,) in the frame of ids or None, ``state`` to keep.
 
-    ``weights`` (n,) is sqrt(a), with the median of the rows that the space was fitted on where there is no a.
+    ``weights`` (n,) is min(1, a / 0.25), never below 0.05, and 1 where there is no a.
     """
 
     rows: Rows
@@ -35,7 +36,7 @@ class Space:
     @property
     def weights(self) -> Float | None:
         """What items are worth by their agreement, None where there is none."""
-        return None if self.agreement is None else agreeing(self.agreement, float(self.state["typical"]))
+        return None if self.agreement is None else agreeing(self.agreement)
 
 
 def look(
@@ -69,7 +70,6 @@ def look(
         table, device=device, memory=memory, centre={**own.centre, name: np.zeros(vectors.shape[1])},
         importance={name: float(own.present.any(axis=0).sum())},
     )  # fmt: skip
-    state["typical"] = _typical(agreement) if since is None else since["typical"]
     return Space(both, agreement, {**state, **maps.state()})
 
 
@@ -83,10 +83,6 @@ def misfit(views: Views, since: Mapping[str, Any], together: bool) -> str:
     return "" if bool(since["together"]) == bool(together) else f"together was {bool(since['together'])}"
 
 
-def agreeing(agreement: Float, typical: float) -> Float:
-    """(n,) sqrt(a), the typical one where there is none."""
-    return np.maximum(np.sqrt(np.where(np.isnan(agreement), typical, agreement)), LEAST)
-
-
-def _typical(agreement: Float) -> float:
-    return float(np.nanmedian(agreement)) if np.isfinite(agreement).any() else 1.0
+def agreeing(agreement: Float) -> Float:
+    """(n,) weights of items by their agreement; see :class:`Space`."""
+    return np.clip(np.where(np.isnan(agreement), 1.0, agreement) / STRANGE, LEAST, 1.0)
