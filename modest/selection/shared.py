@@ -95,7 +95,6 @@ def apply(rows: Rows, shared: Shared) -> tuple[NDArray[np.float32], Float]:
     pairs = list(combinations(range(len(rows.names)), 2))
     width = next(iter(shared.maps.values())).shape[1]
     vectors, agreement = np.empty((len(rows), width), dtype=np.float32), np.full(len(rows), np.nan)
-    share = np.linspace(0.0, 1.0, shared.strangers.shape[1])
     for start in range(0, len(rows), rows.tile):
         at = np.arange(start, min(start + rows.tile, len(rows)))
         there, parts = rows.present[at], _projected(rows, shared, at)
@@ -103,7 +102,7 @@ def apply(rows: Rows, shared: Shared) -> tuple[NDArray[np.float32], Float]:
         total, count = np.zeros(len(at)), np.zeros(len(at))
         for (a, b), strangers in zip(pairs, shared.strangers):
             both = there[:, a] & there[:, b]
-            total += np.where(both, np.interp(_cosine(parts[a], parts[b]), strangers, share), 0.0)
+            total += np.where(both, _below(_cosine(parts[a], parts[b]), strangers), 0.0)
             count += both
         agreement[at] = np.where(count > 0, np.round(total / np.maximum(count, 1.0), 6), np.nan)
     return vectors, agreement
@@ -130,6 +129,13 @@ def _projected(rows: Rows, shared: Shared, at: Int) -> list[Float]:
         image = (x.double() @ a[:-1] + a[-1]).cpu().numpy()
         found.append(np.where(rows.present[at, m : m + 1], image, 0.0))
     return found
+
+
+def _below(value: Float, strangers: Float) -> Float:
+    """(k,) share of strangers below each value, half of those that are equal to it."""
+    share = np.linspace(0.0, 1.0, len(strangers))
+    at_most, at_least = np.interp(value, strangers, share), np.interp(-value, -strangers[::-1], share)
+    return np.asarray((at_most + 1.0 - at_least) / 2.0)
 
 
 def _cosine(a: Float, b: Float) -> Float:

@@ -146,6 +146,12 @@ def test_items_of_one_modality_have_no_agreement_and_count_in_full():
     np.testing.assert_array_equal(space.weights[lonely], 1.0)
 
 
+def test_a_modality_that_never_changes_agrees_like_a_stranger():
+    table = pool(100)
+    constant = modest.Views({**table.arrays, "v1": np.ones((100, 9))})
+    np.testing.assert_allclose(look(constant, 0, device="cpu").agreement, 0.5)
+
+
 def test_few_items_with_two_modalities_fit_nothing():
     table = pool(100)
     present = np.ones((100, 2), bool)
