@@ -21,7 +21,7 @@ def test_budgets_are_shares_of_the_training_rows_but_never_below_one_per_class(t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"methods": ("magic",)}, "known: random"),
+        ({"methods": ("magic",)}, "known: auto, random"),
         ({"methods": ()}, "methods is empty"),
         ({"methods": ("random", "random")}, "twice"),
         ({"learner": "magic"}, "known: probe"),
