@@ -145,7 +145,11 @@ def test_another_protocol_in_the_folder_is_one_sentence(pool, tmp_path, modest_s
 
 @pytest.mark.parametrize(
     ("option", "value", "words"),
-    [("--methods", "magic", "known: auto, random"), ("--budgets", "x", "no number"), ("--learner", "x", "known: probe")],
+    [
+        ("--methods", "magic", "known: auto, random"),
+        ("--budgets", "x", "no number"),
+        ("--learner", "x", "known: probe"),
+    ],
 )
 def test_bad_options_are_one_sentence_and_write_nothing(pool, tmp_path, modest_says, option, value, words):
     code, _, err = modest_says("bench", pool, "--out", tmp_path / "out", option, value)
