@@ -54,7 +54,8 @@ def test_views_are_written_and_open(tmp_path):
     assert views.shape == {"image": (N, 36), "text": (N, 32)}
     assert views.present.tolist() == [[k != 3, k != 5] for k in range(N)]
     expected = load("pixels?size=2").encode([v for v in pool.table["image"] if "03" not in v])
-    assert np.array_equal(np.asarray(views.arrays["image"])[[k for k in range(N) if k != 3]], expected)
+    stored = np.asarray(views.arrays["image"])[[k for k in range(N) if k != 3]]
+    np.testing.assert_allclose(stored, expected, atol=1e-6)  # batches of two sum in another order than all at once
     assert np.isnan(views.arrays["image"][3]).all()
     about = json.loads((pool.path / "views/image/pixels-size-2.json").read_text())
     assert about == {
