@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import sets
+from benchmarks.quality_page import markdown
 from modest import bench
 from modest.evaluation import compare
 from modest.selection import METHODS
@@ -79,12 +80,6 @@ def gains(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
                 told = f"{100 * got.mean:+.1f} [{100 * got.low:+.1f}, {100 * got.high:+.1f}]"
                 rows.append({"set": name, "difference": f"{own} - {rival}", "items": items, "points": told})
     return pd.DataFrame(rows, columns=["set", "difference", "items", "points"])
-
-
-def markdown(wide: pd.DataFrame) -> str:
-    """A table of texts."""
-    rows = [[str(name) for name in wide.columns], ["---"] * wide.shape[1], *wide.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def page(frame: pd.DataFrame) -> str:

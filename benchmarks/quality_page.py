@@ -48,7 +48,7 @@ def gathered(folder: Path) -> pd.DataFrame:
 
 
 def verdict(frame: pd.DataFrame) -> pd.DataFrame:
-    """Per metric, on the sets ``auto`` was fixed on, on the others and on all: where it stands among its rivals.
+    """Per metric, on the sets ``auto`` was first fixed on, on the others and on all: where it stands among its rivals.
 
     Columns: cells, share in which it is best or tied with the best, mean rank of its mean, cells in which its mean is
     below random's, cells in which the interval of that difference is below 0.

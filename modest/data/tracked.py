@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +28,13 @@ class Tracked:
     def save(self, folder: str | Path) -> Path:
         """Write ``dynamics.npz`` (float32) into a folder, whole or not at all, and return where."""
         path = Path(folder) / FILE
-        with files.replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez_compressed(
-                handle,
-                id=np.asarray(self.ids, dtype=np.str_),
-                label=np.asarray(self.label, dtype=np.str_),
-                confidence=np.asarray(self.confidence, dtype=np.float32),
-                correct=np.asarray(self.correct, dtype=bool),
-            )
+        arrays = {
+            "id": np.asarray(self.ids, dtype=np.str_),
+            "label": np.asarray(self.label, dtype=np.str_),
+            "confidence": np.asarray(self.confidence, dtype=np.float32),
+            "correct": np.asarray(self.correct, dtype=bool),
+        }
+        files.write_npz(path, arrays)
         return path
 
     @classmethod
@@ -54,9 +52,9 @@ class Tracked:
         if not path.is_file():
             raise FileNotFoundError(f"{folder} has no {FILE}; train the model again with modest train --track-items.")
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                found = cls(*(archive[name] for name in ("id", "label", "confidence", "correct")))
-        except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            arrays = files.read_npz(path)
+            found = cls(*(arrays[name] for name in ("id", "label", "confidence", "correct")))
+        except (KeyError, ValueError) as error:
             raise ValueError(f"{path} is damaged ({error}); train the model again with --track-items.") from None
         if not found.confidence.shape == found.correct.shape == (len(found.correct), len(found.ids)):
             raise ValueError(f"{path} is damaged (shapes differ); train the model again with --track-items.")

@@ -1,4 +1,9 @@
-"""The closest of some rows for others: who covers whom, and what was there before."""
+"""The closest of some rows for others: who covers whom, and what was there before.
+
+    place(i) = argmin over j among the rows named of d2(i, j),   d2 as in rows.py
+
+Cost k_of k_among d multiplications; memory the rows ``among`` and one tile.
+"""
 
 from __future__ import annotations
 

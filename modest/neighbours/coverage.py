@@ -8,8 +8,8 @@ bound: the candidates with the best old gains are brought up to date until the b
 (gains.py says how). The picks are those of the plain greedy rule; gains that tie within rounding go to the lowest row.
 Source: Minoux 1978 (lazy greedy); Bae et al. 2024.
 Cost one pass candidates x targets x d, then a part of it, at worst about the harmonic number of the picks made until
-pairs are held; memory both sides as far as they fit, a tile of both, and for the pairs at most a quarter of ``memory``
-and of candidates x budget.
+pairs are held; memory both sides as far as they fit, a tile of both, and for the pairs at most half of ``memory``, in
+parts of at most a fifth of candidates x budget.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ and, once labels carry over to their neighbours, items that a classifier is unsu
                                  |e_i - e_j|^2; x unit rows, centred on the pool, e unit rows of the shared space
     a_i      agreement   (n,)    share of random pairings of halves that agree less than item i's, in [0, 1]
     u_i      unsure      (n,)    1 - the largest class probability; 1 in a cold choice
-    f_i      factor      (n,)    min(1, a_i / 0.25), what choosing i is worth
+    f_i      factor      (n,)    min(1, a_i / 0.25), never below 0.05: what choosing i is worth
     w_i      weights     (n,)    f_i u_i, what covering i is worth
     D_i                  (n,)    squared distance to the nearest chosen or taken row, 4 before there is one
 
@@ -17,8 +17,8 @@ and, once labels carry over to their neighbours, items that a classifier is unsu
 
 There is no bandwidth to set: the reach of a choice around item i is D_i, the distance to what covers i already. The
 first pick is the pool's medoid, and the reach shrinks as picks are made, at its own pace in dense and in sparse places.
-So modalities that fit together count twice, in e and against items whose halves fit worse than three strangers of four.
-Of three modalities two that fit outvote the third.
+Agreement enters twice: through e, and by taking weight from items whose halves fit worse than those of three strangers
+in four. Of three modalities two that fit outvote the third.
 An item of one modality has no agreement and counts in full; one modality alone, or under 40 items that have two, leave
 out e and a. Absent modalities count as in every method.
 Cold or warm: with ``proba`` and ``labels`` it is asked whether labels carry over: how many labelled items have their

@@ -1,9 +1,10 @@
 """Why an item was chosen, or was not: whom it covers, what covers it, and what it would have added.
 
-    gain(c) = mean_i w_i max(0, 1 - d2(c, i) / 4 - best_i)      as in ``auto.py``, best_i covered by the whole choice
+    gain(c) = mean_i w_i max(0, 1 - d2(c, i) / 4 - best_i)
 
-Distances are those the method took: for ``auto`` its own space, for others the mean over shared modalities of unit
-rows.
+w_i as in ``auto.py``, best_i what all chosen and taken cover i by; the factor f_c and costs, by which candidates are
+compared as well, are left out.
+Distances are those the method took: ``auto`` has its own space, others the mean over shared modalities of unit rows.
 Gains are told of cold choices by ``auto`` alone; with labels they hang on a classifier that is not at hand here.
 Cost n b d for a choice of b; memory one tile.
 """

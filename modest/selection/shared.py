@@ -9,7 +9,7 @@ Reference: Kettenring, Biometrika 1971 (generalised canonical correlation, the M
     A_m       maps       (d_m, r)    from a modality into the shared space
     e_i       vectors    (n, r)      item i in the shared space
     a_i                  (n,)        cosine of its modalities there
-    p_i       agreement  (n,)        share of random pairings that agree less, in [0, 1]
+    p_i       agreement  (n,)        share of random pairings that agree less, in [0, 1]; a_i in ``auto.py``
 
     Z_m = X_m V_m (l_m + 0.1 mean(l_m))^(-1/2),   [Z_1 ... Z_M] = U S [W_1; ...; W_M]^T,   A_m = V_m (..)^(-1/2) W_m
     e_i = sum over present m of x_im A_m,   a_i^mn = c(x_im A_m, x_in A_n),   p_i = mean over pairs of F_mn(a_i^mn)
@@ -17,9 +17,10 @@ Reference: Kettenring, Biometrika 1971 (generalised canonical correlation, the M
 F_mn is the distribution of that cosine when halves of different items are put together, so 0.5 says that the halves fit
 no better than strangers' do. Nothing is assumed of the views' dimensions or of a common encoder. The maps are fitted
 on the rows they are applied to: in a pool of few hundred rows unrelated modalities look somewhat related.
-r is at most 20, and no more than two modalities have directions for: one that is rare, absent or a single number wide
-narrows nothing for the others. Cost s d k once and n d r; memory the sample of at most 4,096 rows
-in float64, whatever ``memory`` says, and n (r + M) numbers.
+x_im is taken less its mean in the sample (the last row of ``maps``). r is at most 20, and no more than two modalities
+have directions for: one that is rare, absent or a single number wide narrows nothing for the others.
+Cost s d k once and n d r; memory the sample of at most 4,096 rows in float64, whatever ``memory`` says, and n (r + M)
+numbers.
 """
 
 from __future__ import annotations
