@@ -25,8 +25,8 @@ _PUBLIC = {
     "load": "modest.classifier",
 }
 _ROOMS = (
-    "bench", "cli", "data", "encoders", "evaluation", "learning", "neighbours", "report", "representation", "rounds",
-    "selection", "training",
+    "bench", "cli", "data", "encoders", "evaluation", "learning", "neighbours", "pairing", "report",
+    "representation", "rounds", "selection", "training",
 )  # fmt: skip
 
 __all__ = ["Choice", "MultimodalClassifier", "Pool", "Record", "Views", "demo", "ingest", "load", "open", "select"]

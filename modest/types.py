@@ -149,6 +149,46 @@ class Choice:
         return frame if pool is None else frame.merge(pool.table, on="id", how="left", validate="one_to_one")
 
 
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The answer of a pairing step: whom to ask about, in one direction.
+
+    ``modality`` the side asked about, ``target`` the side that partners are sought on; ``rows`` (b,) int64 rows of the
+    side asked, in the order to ask; ``ids`` (b,) their names; ``shortlists`` (b, k) int64 free rows of the target, best
+    first, -1 where there are fewer; ``margins`` (b,) float64, best similarity less the second best, infinity where
+    fewer than two are left, NaN where the sides have no common space; ``method`` its name in
+    ``modest.pairing.METHODS``; ``trace`` what happened (radii, candidates, distance evaluations, seconds ...).
+    """
+
+    modality: str
+    target: str
+    rows: Int
+    ids: Ids
+    shortlists: Int
+    margins: Float
+    method: str
+    trace: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of rows asked about."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an oracle says of one row of a query.
+
+    ``row`` of the side asked; ``matches`` rows of the target that belong to it; ``status`` "matched", "no_match" (there
+    is no partner) or "skipped" (nobody knows; it may be asked again); ``cost`` what it took; ``annotator`` who said so.
+    """
+
+    row: int
+    matches: tuple[int, ...] = ()
+    status: str = "matched"
+    cost: float = 1.0
+    annotator: str = ""
+
+
 @dataclass(frozen=True)
 class Record:
     """One line of progress: ``stage`` (a name), ``epoch``, ``step``, ``values`` (numbers by name)."""
