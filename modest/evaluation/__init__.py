@@ -10,29 +10,39 @@ from modest.evaluation.cartography import (
     preference,
 )
 from modest.evaluation.curves import Curve, Difference, compare, curve, resamples, tied_with_best
+from modest.evaluation.datacomp import DataComp, datacomp
 from modest.evaluation.groups import GroupScores, group_scores
+from modest.evaluation.learning_curves import area, auroc, saving
 from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
+from modest.evaluation.retrieval import recall_at_k, retrieval
 
 __all__ = [
     "METRICS",
     "ClassBalance",
     "Curve",
+    "DataComp",
     "DataMap",
     "Difference",
     "GroupScores",
     "accuracy",
+    "area",
+    "auroc",
     "class_balance",
     "compare",
     "confidence_bins",
     "confidence_ranks",
     "curve",
     "data_map",
+    "datacomp",
     "group_scores",
     "label_confidence",
     "macro_accuracy",
     "preference",
+    "recall_at_k",
     "recalls",
     "resamples",
+    "retrieval",
+    "saving",
     "scores",
     "summary",
     "tied_with_best",
