@@ -72,8 +72,10 @@ def datacomp(path: str | Path) -> DataComp:
         raise ValueError(
             f"{path} has {len(tasks)} tasks with a main metric; the average needs exactly 38: it {' and '.join(told)}."
         )
-    means = [math.fsum(tasks[name] for name in names) / len(names) for names in (TASKS, SHIFTS, VTAB, RETRIEVAL)]
-    return DataComp(means[0], tasks["ImageNet 1k"], *means[1:], {name: tasks[name] for name in TASKS})
+    average, shifts, vtab, retrieval = (
+        math.fsum(tasks[name] for name in names) / len(names) for names in (TASKS, SHIFTS, VTAB, RETRIEVAL)
+    )
+    return DataComp(average, tasks["ImageNet 1k"], shifts, vtab, retrieval, {name: tasks[name] for name in TASKS})
 
 
 def _read(line: str, where: str) -> tuple[str, str, float | None]:
