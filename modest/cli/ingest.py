@@ -23,7 +23,10 @@ def command(
     column: list[str] = typer.Option([], "--column", help="Raw column to keep, NAME or NEW=OLD; left out: all."),
     standardise: bool = typer.Option(False, "--standardise", help="Centre and scale features by the training rows."),
     layout: str | None = typer.Option(
-        None, "--layout", help="SOURCE is a folder of a public data set: food101, kinetics_sounds or vggsound."
+        None, "--layout", help="SOURCE is a folder of a public data set: food101, vggsound, coco_captions ..."
+    ),
+    unpair: str = typer.Option(
+        "", "--unpair", help="image,text: take training rows apart, the truth in a file, to rehearse pairing."
     ),
     append: bool = typer.Option(False, "--append", help="Add the items at the end of the pool that is there."),
     json: bool = output.JSON,
@@ -46,6 +49,7 @@ def command(
             standardise=standardise,
             layout=layout,
             append=append,
+            unpair=[name.strip() for name in unpair.split(",") if name.strip()],
             progress=progress,
         )
     present, labels = pool.present, pool.labels

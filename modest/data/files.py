@@ -50,10 +50,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON (NumPy numbers and arrays allowed) atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, default=plain, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, default=plain, ensure_ascii=False) + "\n")
 
 
 def plain(value: Any) -> Any:

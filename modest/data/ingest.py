@@ -19,6 +19,8 @@ from modest.data.layout import FORMAT, as_text, read_config
 from modest.data.lock import held
 from modest.data.pool import Pool
 from modest.data.source import Source
+from modest.data.unpair import TRUTH
+from modest.data.unpair import unpair as taken_apart
 from modest.data.writing import write_view
 from modest.types import Bool
 
@@ -41,6 +43,7 @@ def ingest(
     standardise: bool | Sequence[str] = False,
     layout: str | None = None,
     append: bool = False,
+    unpair: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Pool:
     """Read a table of items into a new pool folder, or at the end of one.
@@ -71,6 +74,9 @@ def ingest(
     append : bool
         ``into`` is a pool that gets these items at its end; see :func:`modest.data.appending.grow`. Ids must be given
         and new, and so must features for every view that came with the source, under the same names and widths.
+    unpair : names of modalities
+        Take training rows apart, one row per modality, for a rehearsal of pairing; see :mod:`modest.data.unpair`. Who
+        belongs to whom goes to ``truth.parquet``.
     progress : callable, optional
         Called with (rows written, rows to write) over all views.
 
@@ -100,6 +106,8 @@ def ingest(
     found = sources.read(source, list(called.values())) if layout is None else layouts.read(layout, source)
     chosen = assemble_views(found, views, called["id"])
     known = list(classes or found.classes.get(called["label"]) or found.classes.get("") or [])
+    if append and unpair:
+        raise ValueError("unpair takes a whole table apart, and an append cannot; leave one of them out.")
     if append:
         _check_append(found, id, standardise)
         known = known or list(read_config(target).get("classes") or [])
@@ -108,6 +116,10 @@ def ingest(
     if append:
         changes = {"classes": known, "lost": lost, "missing": found.missing}
         return grow(target, frame, chosen, changes, found.present, progress)
+    present, truth = found.present, None
+    if unpair:
+        apart = taken_apart(frame, chosen, present, unpair)
+        frame, chosen, present, truth = apart.frame, apart.chosen, apart.present, apart.truth
     names = list(chosen) if standardise is True else [] if not standardise else list(standardise)
     for name in names:
         if name not in chosen:
@@ -122,7 +134,7 @@ def ingest(
         "lost": lost,
         "missing": found.missing,
     }
-    return put(target, frame, chosen, config, names, found.present, progress)
+    return put(target, frame, chosen, config, names, present, progress, truth)
 
 
 def _check_append(found: Source, id: Named, standardise: bool | Sequence[str]) -> None:
@@ -141,6 +153,7 @@ def put(
     standardise: Sequence[str] = (),
     present: Mapping[str, Bool] | None = None,
     progress: Progress | None = None,
+    truth: pd.DataFrame | None = None,
 ) -> Pool:
     """Write a pool beside ``target`` and rename it into place; errors leave nothing, a same pool is only opened."""
     target = Path(os.path.abspath(target))
@@ -154,6 +167,8 @@ def put(
             shutil.rmtree(temporary)
         temporary.mkdir()
         try:
+            if truth is not None:
+                files.write_table(temporary / TRUTH, truth)
             _fill(temporary, frame, chosen, config, standardise, present or {}, progress)
             if target.is_dir() and any(target.iterdir()):
                 _same_or_refuse(target, temporary)

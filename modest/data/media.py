@@ -1,7 +1,8 @@
-"""Raw media: which files are image, audio, video or text, where they lie (also in a zip), their cuts and bytes.
+"""Raw media: which files are image, audio, video or text, where they lie (also in a zip or tar), their cuts and bytes.
 
-A raw value is a path or ``archive.zip!member``, either with a cut ``#t=start,end`` in seconds after it (W3C Media
-Fragments URI 1.0, temporal dimension). A value that ends in ``/`` is a folder of frames, which is a video.
+A raw value is a path, ``archive.zip!member`` or ``archive.tar!member``, each with a cut ``#t=start,end`` in seconds
+after it, or none (W3C Media Fragments URI 1.0, temporal dimension). One that ends in ``/`` is a folder of frames, which
+is a video.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from modest.data import tars
 from modest.data.features import open_archive
 
 if TYPE_CHECKING:
@@ -76,8 +78,8 @@ def _uncut(value: str) -> str:
 
 
 def split_archive(value: str) -> tuple[str, str]:
-    """(archive, member) of ``archive.zip!member``, (``""``, value) of a plain path."""
-    found = re.search(r"\.zip!", value, re.IGNORECASE)
+    """(archive, member) of ``archive.zip!member`` (or ``.tar!``), (``""``, value) of a plain path."""
+    found = re.search(r"\.(?:zip|tar)!", value, re.IGNORECASE)
     return (value[: found.end() - 1], value[found.end() :]) if found else ("", value)
 
 
@@ -98,6 +100,10 @@ def read_bytes(value: str, limit: int | None = None) -> bytes:
             raise FileNotFoundError(f"{place} is not there; put it back or mark the modality absent.")
         _bounded(place, Path(place).stat().st_size, limit)
         return Path(place).read_bytes()
+    if tars.is_tar(archive):
+        start, size = tars.member(archive, member)
+        _bounded(place, size, limit)
+        return tars.read(archive, start, size)
     handle = _archive(archive)
     if member not in handle.NameToInfo:
         raise FileNotFoundError(f"{archive} has no member {member!r}; put it back or mark the modality absent.")
@@ -137,7 +143,7 @@ def members(value: str) -> list[str]:
     if not archive:
         return [str(path) for path in Path(place).iterdir() if path.is_file()] if Path(place).is_dir() else []
     inside = inside.rstrip("/") + "/"
-    names = [name for name in _archive(archive).NameToInfo if name.startswith(inside)]
+    names = [name for name in _names(archive) if name.startswith(inside)]
     return [f"{archive}!{name}" for name in names if name != inside and "/" not in name[len(inside) :]]
 
 
@@ -192,23 +198,23 @@ def resolve(frame: pd.DataFrame, base: Path) -> dict[str, int]:
         first = column.iloc[0] if len(column) else None
         if not isinstance(first, str) or (kind(first) is None and not first.endswith("/")):
             continue
-        for place in _places(base, str(name)):
-            if _value(place, first) is not None:
-                values = [_value(place, cell) if isinstance(cell, str) else None for cell in frame[name]]
+        for place in places(base, str(name)):
+            if value_in(place, first) is not None:
+                values = [value_in(place, cell) if isinstance(cell, str) else None for cell in frame[name]]
                 lost[str(name)] = sum(value is None for value in values) - int(frame[name].isna().sum())
                 frame[name] = values
                 break
     return lost
 
 
-def _places(base: Path, column: str) -> list[Path]:
+def places(base: Path, column: str) -> list[Path]:
     """Where the files of a column may lie: beside the table, in sub-folders, in zips."""
     folders = [base, base / column, base / f"{column}s", base / "images"]
     zips = [path for path in sorted(base.glob("*.zip")) if zipfile.is_zipfile(path)]
     return [*(path for path in folders if path.is_dir()), *zips]
 
 
-def _value(place: Path, name: str) -> str | None:
+def value_in(place: Path, name: str) -> str | None:
     """Value of a raw column for one file name in one folder or zip, None when it is not there."""
     plain = _uncut(name)
     cut = name[len(plain) :]
@@ -225,4 +231,9 @@ def _there(value: str) -> bool:
     archive, member = split_archive(value)
     if value.endswith("/"):
         return bool(members(value))
-    return Path(value).is_file() if not archive else Path(archive).is_file() and member in _archive(archive).NameToInfo
+    return Path(value).is_file() if not archive else Path(archive).is_file() and member in _names(archive)
+
+
+def _names(archive: str) -> Mapping[str, Any]:
+    """Names of the members of a zip or tar."""
+    return tars.index(archive) if tars.is_tar(archive) else _archive(archive).NameToInfo

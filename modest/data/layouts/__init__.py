@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from modest.checks import known
-from modest.data.layouts import food101, kinetics_sounds, vggsound
+from modest.data.layouts import coco_captions, colorswap, datacomp, food101, kinetics_sounds, vggsound
 from modest.data.source import Source, itself
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class Layout:
 
     ``read(folder)`` gives a DataFrame of id, raw columns, label, split with ``attrs``: ``lost`` (column -> how many
     rows of the lists have no file for it), ``missing`` (ids of rows left out since no file of theirs is there) and
-    ``classes`` (names in order; empty where labels are numbers without names). ``summary`` says what it accepts.
+    ``classes`` (names in order; empty where labels are numbers without names), and ``features`` where the data set
+    brings some. ``summary`` says what it accepts.
     """
 
     read: Callable[[Path], pd.DataFrame]
@@ -32,6 +33,10 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
+        "coco_captions": Layout(coco_captions.read, coco_captions.SUMMARY),
+        "colorswap": Layout(colorswap.read, colorswap.SUMMARY),
+        "datacomp": Layout(datacomp.read, datacomp.SUMMARY),
+        "datacomp_b32": Layout(partial(datacomp.read, model="b32"), datacomp.SUMMARY),
         "food101": Layout(food101.read, food101.SUMMARY),
         "kinetics_sounds": Layout(kinetics_sounds.read, kinetics_sounds.SUMMARY),
         "vggsound": Layout(vggsound.read, vggsound.SUMMARY),
@@ -56,6 +61,7 @@ def read(name: str, folder: Any) -> Source:
     return Source(
         str(folder),
         columns={column: partial(itself, frame[column]) for column in frame.columns},
+        features=dict(frame.attrs.get("features", {})),
         classes={"": list(frame.attrs["classes"])},
         lost=dict(frame.attrs["lost"]),
         missing=list(frame.attrs["missing"]),

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modest.data import media
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -58,15 +60,25 @@ def first_file(folder: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
+def locate(where: Sequence[Path], name: str) -> str | None:
+    """Raw value of a file of this name in the first of some folders and archives that has it; None where none has."""
+    return next((value for place in where if (value := media.value_in(place, name)) is not None), None)
+
+
 def split_of(name: str) -> str | None:
     """``train``, ``val`` or ``test`` by a word in a file's or folder's name; None where there is none."""
     return next((split for word, split in _SPLITS.items() if word in name.lower()), None)
 
 
 def finished(
-    rows: Sequence[Mapping[str, Any]], raw: Sequence[str], classes: Sequence[str], folder: Path, hint: str
+    rows: Sequence[Mapping[str, Any]],
+    raw: Sequence[str],
+    classes: Sequence[str],
+    folder: Path,
+    hint: str,
+    more: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Table of a layout from its rows (id, raw columns or None, label, split).
+    """Table of a layout from its rows (id, raw columns or None, label, split, and columns of ``more``).
 
     Rows with none of their media are left out and named in ``attrs["missing"]``; ``attrs["lost"]`` counts per column
     the rows without it. Classes without an item go; those that ``classes`` lacks are sorted behind; where labels are
@@ -83,7 +95,7 @@ def finished(
     if not kept:
         told = f"its lists name {len(rows)} items and none has its files there" if rows else "it has no list or clip"
         raise ValueError(f"{folder} cannot be read: {told}; {hint}")
-    frame = pd.DataFrame(kept, columns=["id", *raw, "label", "split"], dtype=object)
+    frame = pd.DataFrame(kept, columns=["id", *raw, *more, "label", "split"], dtype=object)
     found = {str(label) for label in frame["label"].dropna()}
     named = not all(label.isdigit() for label in found)
     known = [name for name in dict.fromkeys(classes) if name in found]
