@@ -104,7 +104,7 @@ def read_setting(
     for argument, given in (("free", free), ("anchors", anchors), ("ids", ids)):
         _known_sides(argument, given or {}, names)
     views = {name: Views({name: _array(name, sides[name])}, None, (ids or {}).get(name)) for name in names}
-    bought = _pairs(pairs, {name: len(view) for name, view in views.items()})
+    bought = read_pairs(pairs, {name: len(view) for name, view in views.items()})
     read = {}
     for name, view in views.items():
         rows = Rows(view, memory=memory, device=device, called="sides")
@@ -154,7 +154,7 @@ def _column(name: str, way: Direction, two: Int) -> Int:
     return two[:, way.index(name)] if name in way else _NONE
 
 
-def _pairs(pairs: Any, sizes: Mapping[str, int]) -> dict[Direction, Int]:
+def read_pairs(pairs: Any, sizes: Mapping[str, int]) -> dict[Direction, Int]:
     """{(side, side): (k, 2) int64} of an array for the first two sides, a mapping, or None."""
     names = tuple(sizes)
     if pairs is None:
@@ -190,4 +190,4 @@ def _costs(costs: Mapping[Direction, float] | None, ways: Sequence[Direction]) -
     return read
 
 
-__all__ = ["Asked", "Direction", "Float", "Setting", "Side", "read_setting"]
+__all__ = ["Asked", "Direction", "Float", "Setting", "Side", "read_pairs", "read_setting"]
