@@ -8,9 +8,9 @@ from modest.neighbours.closest import closest
 from modest.neighbours.coverage import Coverage, greedy_coverage
 from modest.neighbours.density import closest_pair, most_typical, other_distance, typicality
 from modest.neighbours.device import decide, fast_bfloat16
-from modest.neighbours.farthest import covered_distance, farthest_first
+from modest.neighbours.farthest import covered_distance, farthest_first, mean_distance
 from modest.neighbours.kmeans import kmeans, nearest_members
-from modest.neighbours.nearest import match, nearest, top_k
+from modest.neighbours.nearest import match, nearest, softmax_sums, top_k
 from modest.neighbours.plusplus import Products, plus_plus
 from modest.neighbours.rows import Block, Rows
 from modest.neighbours.softmax import log_sum_exp
@@ -32,11 +32,13 @@ __all__ = [
     "kmeans",
     "log_sum_exp",
     "match",
+    "mean_distance",
     "most_typical",
     "nearest",
     "nearest_members",
     "other_distance",
     "plus_plus",
+    "softmax_sums",
     "top_k",
     "typicality",
 ]

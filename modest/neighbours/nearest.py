@@ -58,26 +58,62 @@ def top_k(rows: Rows, u: Tensor, k: int, free: Tensor | None = None) -> tuple[Te
 
     Computed in full precision and ordered by similarities summed in float64, so that tiles do not matter; equal ones
     by lowest row, though which of several equal to the last one are in the list is open. Entries beyond the free rows
-    are -inf.
+    are -inf. A tile is only sorted for parameters of which it holds a row better than the last of their list.
     """
     best = torch.full((len(u), k), -torch.inf, dtype=rows.dtype, device=rows.device)
     at = torch.zeros((len(u), k), dtype=torch.int64, device=rows.device)
     for start, block in rows.tiles(_length(rows, len(u))):
         stop = start + len(block)
-        similarity = _similarity(block, rows.weight[start:stop], u).T.contiguous()
-        if free is not None:
-            similarity[:, ~free[start:stop]] = -torch.inf
-        values, found = similarity.topk(min(k, len(block)), dim=1)
-        values, found = torch.cat([best, values], 1), torch.cat([at, found + start], 1)
-        best, kept = values.topk(k, dim=1)
-        at = found.gather(1, kept)
-    for j in range(len(u)):
-        block = rows.take(at[j])
-        exact = (block.x.double() * u[j].double()).sum(1) * rows.weight[at[j]].double()
-        exact[torch.isneginf(best[j])] = -torch.inf
-        order = np.lexsort((at[j].cpu().numpy(), -exact.cpu().numpy()))
-        best[j], at[j] = exact[order].to(rows.dtype), at[j][order]
+        open_rows = torch.arange(start, stop, device=rows.device)
+        x = block.x
+        if free is not None and not bool(free[start:stop].all()):
+            open_rows = open_rows[free[start:stop]]
+            x = x[open_rows - start]
+        if not len(x):
+            continue
+        similarity = (u @ x.T).mul_(rows.weight[open_rows])
+        better = torch.nonzero(similarity.amax(dim=1) > best[:, -1])[:, 0]
+        if not len(better):
+            continue
+        values, found = similarity[better].topk(min(k, len(x)), dim=1)
+        values, found = torch.cat([best[better], values], 1), torch.cat([at[better], open_rows[found]], 1)
+        best[better], kept = values.topk(k, dim=1)
+        at[better] = found.gather(1, kept)
+    some = max(1, rows.memory // 8 // (k * rows.width * 24))
+    for begin in range(0, len(u), some):
+        part = slice(begin, begin + some)
+        best[part], at[part] = _ordered(rows, u[part], best[part], at[part])
     return best, at
+
+
+def softmax_sums(rows: Rows, u: Tensor, temperature: float, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the logits a = similarity / temperature of the free rows, for every parameter, in float64:
+
+    log sum exp a (B,), and the mean of a under their softmax (B,). -inf and NaN where nothing is free.
+    """
+    top = torch.full((len(u),), -torch.inf, dtype=torch.float64, device=rows.device)
+    total, first = torch.zeros_like(top), torch.zeros_like(top)
+    for start, block in rows.tiles(_length(rows, len(u))):
+        open_rows = torch.nonzero(free[start : start + len(block)])[:, 0]
+        if not len(open_rows):
+            continue
+        logits = (u @ block.x[open_rows].T).mul_(rows.weight[open_rows + start]).div_(temperature)
+        before, top = top, torch.maximum(top, logits.amax(dim=1).double())
+        share = torch.exp(logits - top[:, None].to(logits.dtype))
+        scale = torch.exp(before - top)
+        total = total * scale + share.sum(dim=1, dtype=torch.float64)
+        first = first * scale + share.mul_(logits).sum(dim=1, dtype=torch.float64)
+    return top + total.log(), first / total
+
+
+def _ordered(rows: Rows, u: Tensor, best: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Lists by similarities summed in float64, equal ones by lowest row."""
+    x = rows.take(at.reshape(-1)).x.double().reshape(*at.shape, -1)
+    exact = (x * u.double()[:, None]).sum(2) * rows.weight[at].double()
+    exact[torch.isneginf(best)] = -torch.inf
+    at, order = at.sort(dim=1)
+    exact, order = exact.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return exact.to(best.dtype), at.gather(1, order)
 
 
 def match(rows: Rows, u: Tensor, free: Bool, shortlist: int = 16) -> tuple[Int, Int]:

@@ -103,11 +103,11 @@ class Rows:
         self.device = decide(device)
         self.dtype, self.fast = precise(precision, self.device)
         self.memory = memory_bytes(memory)
-        self.names = views.names
+        self.views, self.names = views, views.names
         self.dims = tuple(shape[1] for shape in views.shape.values())
         self.width = sum(self.dims)
         self._reader = Reader(views, np.float64 if self.dtype == torch.float64 else np.float32, called)
-        self._unit, self._centred = unit, centre is not False
+        self.unit, self._centred = unit, centre is not False
         self.original, self.ids = self._reader.original, self._reader.ids
         self.centre: Mapping[str, Float] = centre if isinstance(centre, Mapping) else {}
         self._root = np.sqrt([1.0 if importance is None else importance.get(name, 1.0) for name in self.names])
@@ -135,7 +135,7 @@ class Rows:
             self.present[rows] = there
             for m, part in enumerate(block):
                 squared[rows, m] = np.einsum("nd,nd->n", part, part, dtype=np.float64)
-            if self._unit:
+            if self.unit:
                 self._reader.refuse_zero(there & (squared[rows] == 0.0), rows)
                 self._scale[rows] = 1.0 / np.sqrt(np.where(there, squared[rows], 1.0))
             if self._centred:
@@ -144,7 +144,7 @@ class Rows:
             elif keep:
                 kept.append(self._assemble(block, rows))
         self._reader.refuse_empty(self.present)
-        if self._unit:
+        if self.unit:
             squared = self.present.astype(np.float64)
         if self._centred:
             if not self.centre:
@@ -181,7 +181,8 @@ class Rows:
         scale = self._again if self._centred else self._scale
         parts = self._centred_parts(block, rows) if self._centred else block
         whole = [b * (scale[rows, m : m + 1] * self._root[m]).astype(b.dtype) for m, b in enumerate(parts)]
-        return torch.as_tensor(np.concatenate(whole, axis=1), dtype=self.dtype, device=self.device)
+        x = whole[0] if len(whole) == 1 else np.concatenate(whole, axis=1)
+        return torch.as_tensor(x, dtype=self.dtype, device=self.device)
 
     def take(self, rows: Int | Tensor) -> Block:
         """Block of some rows (frame of ids), in the order given."""

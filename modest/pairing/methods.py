@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from modest.pairing import random
+from modest.pairing.acquire import paper, three_steps
 from modest.pairing.sides import Asked
 
 
@@ -25,5 +26,7 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
+    "acquire": Method(three_steps, "n (s + c)", "Zhang and Zhu 2025"),
+    "paper": Method(paper, "n (s + c)", "Zhang and Zhu 2025"),
     "random": Method(random.random, "n", "-", space=False, directions=True),
 }
