@@ -28,7 +28,7 @@ class Decoded:
 
     Parameters
     ----------
-    values : (n,) raw values, None where absent
+    values : (n,) raw values, None where absent; arrays (pixels) where the reading takes them
     ids : (n,) of the items; with ``seed`` and the epoch they decide each row's augmentation, whatever its batch
     reading : how a value becomes a tensor
     seed : of the augmentation
@@ -102,7 +102,8 @@ class Decoded:
         if row in self._kept or row in self.unreadable:
             return self._kept.get(row)
         try:
-            sample = self.reading.read(str(self.values[row]))
+            value = self.values[row]
+            sample = self.reading.read(value if isinstance(value, np.ndarray) else str(value))
         except Unreadable as error:
             self.unreadable[row] = str(error)
             return None

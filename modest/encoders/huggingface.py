@@ -72,7 +72,7 @@ def huggingface(uri: str, place: str, knobs: Mapping[str, str], kind: str | None
     if Path(folder).is_dir():
         options = {"local_files_only": True}
         _check_folder(uri, Path(folder))
-    with _quiet(transformers), _one_sentence(uri):
+    with quiet(transformers), one_sentence(uri):
         config = transformers.AutoConfig.from_pretrained(folder, **options)
         make = _family(uri, config.model_type, kind)
         model, told = transformers.AutoModel.from_pretrained(
@@ -150,7 +150,7 @@ def _family(uri: str, model_type: str, kind: str | None) -> Callable[[Model], Pa
 
 
 @contextmanager
-def _one_sentence(uri: str) -> Iterator[None]:
+def one_sentence(uri: str) -> Iterator[None]:
     """Turn what transformers raises while loading into one sentence."""
     from safetensors import SafetensorError
 
@@ -171,7 +171,7 @@ def _first(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Keep transformers' bars and reports off the screen; what they say is checked here."""
     log = transformers.utils.logging
     before, bars = log.get_verbosity(), log.is_progress_bar_enabled()

@@ -39,7 +39,7 @@ class Reading:
     """
 
     kind: str
-    read: Callable[[str], Array]
+    read: Callable[[Any], Array]
     train: Callable[[Array, np.random.Generator], Tensor]
     eval: Callable[[Array], Tensor]
     shape: tuple[int, ...]

@@ -69,7 +69,7 @@ def table(
 
     Parameters
     ----------
-    data : Pool, Views, mapping of arrays
+    data : Pool, Views, mapping of arrays, or of lists of raw values (paths, texts, pixels) where a reading takes them
     readings : modality -> how its raw values become tensors; None for a ready view
     encoders : modality -> encoder of the ready view, where a pool has several
     columns : modality -> raw column, where it is not called like the modality
@@ -80,16 +80,22 @@ def table(
     Raises
     ------
     ValueError
-        If raw values are asked of anything but a pool, a modality is unknown, or no item has any of them.
+        If there are no raw values for a reading, a modality is unknown, or no item has any of them.
     """
     pool = data if isinstance(data, Pool) else None
-    views = None if pool is not None else as_views(data)
+    raws = (
+        {name: _listed(data[name]) for name, reading in readings.items() if reading and name in data}
+        if (isinstance(data, Mapping))
+        else {}
+    )
+    rest = {name: data[name] for name in data if name not in raws} if raws else data
+    views = as_views(rest) if pool is None and (rest or not raws) else None
     room = max(10**6, memory_bytes(memory) // max(1, sum(reading is not None for reading in readings.values())))
-    ids = views.ids if pool is None and views is not None else data.ids
+    ids = data.ids if pool is not None else _ids(views, raws)
     present, found = np.zeros((len(ids), len(readings)), dtype=bool), []
     for m, (name, reading) in enumerate(readings.items()):
         if reading is not None:
-            values = _values(pool, name, (columns or {}).get(name), partial)
+            values = raws[name] if name in raws else _values(pool, name, (columns or {}).get(name), partial)
             present[:, m] = [not missing(value) for value in values] if values is not None else False
             found.append(_nothing(len(ids)) if values is None else Decoded(values, ids, reading, seed, room))
         else:
@@ -99,6 +105,20 @@ def table(
     if not present.any():
         raise ValueError(f"no item has any of {', '.join(readings)}; look at the columns and views of the table.")
     return Table(tuple(readings), tuple(found), present, ids)
+
+
+def _listed(values: Any) -> list[Any]:
+    """Raw values as they are kept; pictures of Pillow as their pixels."""
+    return [np.asarray(value.convert("RGB")) if hasattr(value, "convert") else value for value in values]
+
+
+def _ids(views: Views | None, raws: Mapping[str, list[Any]]) -> Ids:
+    lengths = {name: len(values) for name, values in raws.items()} | ({} if views is None else {"views": len(views)})
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"data differ in their number of rows ({told}); every modality needs one row per item.")
+    n = next(iter(lengths.values()))
+    return Views({"rows": np.broadcast_to(np.float32(0), (n, 1))}).ids if views is None else views.ids
 
 
 def _nothing(n: int) -> Column:
@@ -111,7 +131,7 @@ def _values(pool: Pool | None, name: str, column: str | None, partial: bool) -> 
     if pool is None:
         if partial:
             return None
-        raise ValueError(f"{name!r} is to be read from raw media, which only a Pool has; give modest.open(path).")
+        raise ValueError(f"{name!r} is to be read from raw media, which only a Pool has; give one, or a list of paths.")
     try:
         found = raw.column_of(pool, name, {name: column} if column else None)
     except ValueError:
@@ -138,6 +158,10 @@ def _view(pool: Pool | None, views: Views | None, name: str, encoder: str, parti
 def sample(column: Column, rows: Int) -> str:
     """SHA-256 of about a hundred rows of a ready view, or of all raw values, to tell one content from another."""
     if isinstance(column, Decoded):
-        return hashlib.sha256("\0".join(str(column.values[row]) for row in rows).encode()).hexdigest()
+        told = hashlib.sha256()
+        for row in rows:
+            value = column.values[row]
+            told.update(value.tobytes() if isinstance(value, np.ndarray) else f"{value}\0".encode())
+        return told.hexdigest()
     some = rows[:: max(1, len(rows) // 64)] if len(rows) else rows
     return hashlib.sha256(column.block(some, None)[0].numpy().tobytes()).hexdigest()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from modest.data.presence import dense
 from modest.types import Float, Int
 
-__all__ = ["Tower", "linear", "standardise", "statistics"]
+__all__ = ["Tower", "identity", "linear", "standardise", "statistics"]
 
 _CHUNK = 8192
 
@@ -26,6 +26,15 @@ def linear(inputs: int, outputs: int, generator: torch.Generator, dtype: torch.d
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def identity(width: int) -> nn.Linear:
+    """Linear layer that changes nothing until it is trained."""
+    layer = nn.Linear(width, width, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(width))
+        layer.bias.zero_()
     return layer
 
 

@@ -32,6 +32,7 @@ from modest.encoders.reading import (
 from modest.encoders.resnet import DEPTHS, resnet
 from modest.encoders.spectrogram import STATISTICS
 from modest.encoders.towers import Tower
+from modest.encoders.two_towers import two_tower
 from modest.encoders.weights import fill, located, read_state
 
 __all__ = ["BACKBONES", "Backbone", "Reading", "build"]
@@ -170,6 +171,13 @@ def _view(
     return net, None, {}
 
 
+def _paired(name: str, *, generator: torch.Generator, weights: Weights = None, place: str | None = None) -> Made:
+    where = place or weights
+    if where is None:
+        raise ValueError(f"{name} is published; name its folder or hub id, weights=..., or place=... without weights.")
+    return two_tower(name, where, generator, weights is not None)
+
+
 # name -> builder; its keyword arguments are the knobs
 BACKBONES: Mapping[str, Callable[..., Made]] = MappingProxyType(
     {
@@ -179,6 +187,10 @@ BACKBONES: Mapping[str, Callable[..., Made]] = MappingProxyType(
         "r2plus1d18": _video,
         "bert": _text,
         "mlp": _view,
+        "clip_image": _paired,
+        "clip_text": _paired,
+        "siglip_image": _paired,
+        "siglip_text": _paired,
     }
 )
 
@@ -188,7 +200,8 @@ def build(name: str, *, generator: torch.Generator, weights: str | Path | None =
 
     Parameters
     ----------
-    name : resnet18 | resnet101 (pictures), audio_resnet18 (sound), r2plus1d18 (clips), bert (texts), mlp (ready views)
+    name : resnet18 | resnet101 (pictures), audio_resnet18 (sound), r2plus1d18 (clips), bert (texts), mlp (ready views),
+        clip_image | siglip_image | clip_text | siglip_text (towers that share a space)
     generator : seeded; the only source of the first weights: equal generators give equal weights
     weights : file, transformers folder or hub name of published weights; None starts from the generator
     **knobs : sizes of the network and of its input; docs/encoders.md lists them

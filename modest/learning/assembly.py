@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from modest.encoders.reading import Reading
 from modest.encoders.spec import backbone_of, ready_names
-from modest.encoders.towers import Tower, linear
+from modest.encoders.towers import Tower, identity, linear
 from modest.encoders.trainable import Backbone, build
 from modest.learning.inputs import Reader, ready_views
 from modest.representation.embedding import FORMAT, KIND, Representation
@@ -93,7 +93,7 @@ def assemble(
     """
     if isinstance(encoders, Representation):
         nets = {
-            name: Projected(copy.deepcopy(encoder), copy.deepcopy(projector))
+            name: Projected(copy.deepcopy(encoder), _layer(projector, encoders.net.width))
             for name, encoder, projector in zip(encoders.names, encoders.net.encoders, encoders.net.projectors)
         }
         configs = {name: dict(encoders.backbones[name].config) for name in encoders.names}
@@ -112,6 +112,11 @@ def assemble(
         backbones[name] = None if spec == "mlp" else backbone_of(spec, widths.get(name), generator)
         modules[name] = _module(name, backbones[name], widths, hidden, width, generator)
     return _described(modules, backbones, width, widths)
+
+
+def _layer(projector: nn.Module, width: int) -> nn.Linear:
+    """Projector to start from: the representation's own, or one that changes nothing where its encoders need none."""
+    return copy.deepcopy(projector) if isinstance(projector, nn.Linear) else identity(width)
 
 
 def assembled(

@@ -24,7 +24,7 @@ from modest.types import Bool, Float, Int, Views
 
 __all__ = ["FORMAT", "KIND", "ORIGIN", "Embedding", "Representation"]
 
-KIND, FORMAT = "representation", 1
+KIND, FORMAT = "representation", 2
 ORIGIN = TRAINED  # of its views
 _BATCH = 256
 
@@ -37,17 +37,25 @@ class Embedding(nn.Module):
     backbones : one per modality
     width : features of the common space
     generator : seeded, of the projectors' first weights
+    projected : the encoders' own features are those of the common space, and nothing comes after them
     """
 
-    def __init__(self, backbones: Sequence[Backbone], width: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, backbones: Sequence[Backbone], width: int, generator: torch.Generator, projected: bool = False
+    ) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.projected = width, projected
         self.encoders = nn.ModuleList([backbone.net for backbone in backbones])
-        self.projectors = nn.ModuleList([linear(backbone.width, width, generator) for backbone in backbones])
+        self.projectors = nn.ModuleList(
+            [nn.Identity() if projected else linear(backbone.width, width, generator) for backbone in backbones]
+        )
 
     def forward(self, batch: Batch, m: int) -> Tensor:
         """(n, width) float unit rows of modality m; zeros where it is absent, for which nothing is computed."""
         rows = batch.present[:, m]
+        if bool(rows.all()):
+            every: Tensor = self.projectors[m](self.encoders[m](batch.x[m]))
+            return normalize(every.float(), dim=1)
         whole = torch.zeros(len(batch), self.width, device=batch.present.device)
         if bool(rows.any()):
             projected = self.projectors[m](self.encoders[m](batch.x[m][rows]))
@@ -94,7 +102,8 @@ class Representation:
 
         Parameters
         ----------
-        data : Pool, Views or mapping, as in pretraining
+        data : Pool, Views or mapping, as in pretraining; also {name: list of paths, texts or pixels} for encoders of
+            raw media. A mapping may hold one side alone; the others are then absent.
         rows : (k,) rows of it; left out, all
         device : CUDA if there, when None
 
@@ -138,7 +147,8 @@ class Representation:
     def save(self, folder: str | PathLike[str]) -> None:
         """Write ``model.safetensors`` and ``config.json`` into ``folder``, each atomically; read with modest.load."""
         modalities = [{"name": name, "backbone": dict(self.backbones[name].config)} for name in self.names]
-        config = {"kind": KIND, "format": FORMAT, "width": self.net.width, "modalities": modalities}
+        config = {"kind": KIND, "format": FORMAT, "width": self.net.width, "projected": self.net.projected}
+        config["modalities"] = modalities
         write_model(Path(folder), self.net, {**config, "about": self.about, "sources": self.sources})
 
     @classmethod
@@ -146,6 +156,7 @@ class Representation:
         """Read what :meth:`save` wrote; ``modest.load`` calls it."""
         generator = torch.Generator().manual_seed(0)
         backbones = {m["name"]: build(**m["backbone"], generator=generator) for m in config["modalities"]}
-        net = Embedding(list(backbones.values()), int(config["width"]), generator)
+        own = config.get("projected", False)  # since format 2
+        net = Embedding(list(backbones.values()), int(config["width"]), generator, own)
         restore(net, read_model(folder, config))
         return cls(list(backbones), backbones, net.to(decide(device)), config["about"], config["sources"])

@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy, normalize
 __all__ = ["cross_modal", "info_nce"]
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float = 0.07) -> Tensor:
+def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float = 0.07) -> Tensor:
     """Symmetric InfoNCE of k pairs, Eq. 1: a scalar in the dtype of the features, log k for features without content.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,7 +94,8 @@ class Batches:
     take part. Without ``shuffle`` the rows come in order; without ``augment`` columns are asked for the same tensors
     each time. Epoch e is drawn from (seed, e) alone. ``whole`` leaves out a last batch that is not full. ``part``
     (r, R): of every batch only each R-th row from row r on, the share of process r of R; together the R parts are the
-    batches of one process.
+    batches of one process. ``deal``: an epoch's batches from its generator, where rows may not stand together as they
+    come; then ``rows``, ``size``, ``shuffle`` and ``whole`` are its business, and epochs may differ in length.
     """
 
     columns: Sequence[Column]
@@ -109,6 +110,7 @@ class Batches:
     augment: bool = True
     whole: bool = False
     part: tuple[int, int] = (0, 1)
+    deal: Callable[[np.random.Generator], Sequence[Int]] | None = None
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -121,16 +123,19 @@ class Batches:
 
     def _epoch(self, number: int) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, number])
-        rows = rng.permutation(self.rows) if self.shuffle else self.rows
-        for index in range(len(self)):
-            part = rows[index * self.size : (index + 1) * self.size]
+        parts = self._slices(rng) if self.deal is None else self.deal(rng)
+        for index, part in enumerate(parts):
             present = self.present[part]
             if self.modality_dropout > 0:
                 present = drop_modalities(present, self.modality_dropout, rng)
             mine = slice(self.part[0], None, self.part[1])
-            yield self._batch(part[mine], present[mine], index, number)
+            yield self._batch(part[mine], present[mine], (index, len(parts)), number)
 
-    def _batch(self, rows: Int, present: Bool, index: int, epoch: int) -> Batch:
+    def _slices(self, rng: np.random.Generator) -> list[Int]:
+        rows = rng.permutation(self.rows) if self.shuffle else self.rows
+        return [rows[k * self.size : (k + 1) * self.size] for k in range(len(self))]
+
+    def _batch(self, rows: Int, present: Bool, place: tuple[int, int], epoch: int) -> Batch:
         present, x = present.copy(), []
         for m, column in enumerate(self.columns):
             there = np.flatnonzero(present[:, m])
@@ -143,7 +148,7 @@ class Batches:
             x.append(block.to(self.device))
         y = None if self.y is None else torch.from_numpy(self.y[rows]).to(self.device)
         has = torch.from_numpy(present).to(self.device)
-        return Batch(tuple(x), has, y, index, len(self), epoch, torch.from_numpy(rows).to(self.device))
+        return Batch(tuple(x), has, y, *place, epoch, torch.from_numpy(rows).to(self.device))
 
 
 def _ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:

@@ -21,7 +21,7 @@ OPTIMIZERS = ("sgd", "adamw")
 class Plan:
     """Numbers of the loop.
 
-    ``optimizer`` "sgd" (with ``momentum``) or "adamw" (with ``betas``). ``schedule``, a name of SCHEDULES, follows
+    ``optimizer`` "sgd" (with ``momentum``) or "adamw" (with ``betas``, ``eps``). ``schedule``, of SCHEDULES, follows
     ``warmup`` epochs of linear growth from 0. ``rates``: learning rates by prefix of a parameter's name in the task's
     net, the longest prefix wins and ``lr`` is everyone else's. ``accumulate`` batches make one step, each weighted by
     its rows: with a mean over rows as the loss that is the step of the batches put together; a contrastive loss sees
@@ -46,6 +46,7 @@ class Plan:
     accumulate: int = 1
     autocast: bool = False
     seed: int = 0
+    eps: float = 1e-8
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -66,6 +67,8 @@ class Plan:
             raise ValueError(f"warmup={self.warmup} epochs must lie in [0, epochs={self.epochs}); shorten it.")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} is negative; give 0 or more.")
+        if not (math.isfinite(self.eps) and self.eps > 0):
+            raise ValueError(f"eps={self.eps} is not a positive number; the usual one is 1e-8.")
         if self.accumulate < 1:
             raise ValueError(f"accumulate={self.accumulate} is not positive; 1 steps after every batch.")
 
@@ -110,4 +113,4 @@ def optimiser(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     groups = [{"params": parameters, "lr": rate, "base": rate} for rate, parameters in by_rate.items()]
     if plan.optimizer == "sgd":
         return torch.optim.SGD(groups, plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay)
-    return torch.optim.AdamW(groups, plan.lr, betas=plan.betas, weight_decay=plan.weight_decay)
+    return torch.optim.AdamW(groups, plan.lr, betas=plan.betas, eps=plan.eps, weight_decay=plan.weight_decay)

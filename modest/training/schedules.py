@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-__all__ = ["SCHEDULES", "constant", "cosine", "step"]
+__all__ = ["SCHEDULES", "constant", "cosine", "cosine_to_tenth", "step"]
 
 
 def constant(share: float) -> float:
@@ -24,10 +24,20 @@ def cosine(share: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * share))
 
 
+def cosine_to_tenth(share: float) -> float:
+    """Half a cosine from 1 to 0.1."""
+    return 0.1 + 0.9 * cosine(share)
+
+
 def step(share: float) -> float:
     """1, then 0.1 once 70 % of training is done (epoch 70 of 100 in MLA, section 4)."""
     return 1.0 if share < 0.7 else 0.1
 
 
 # name -> factor of the share done, share in [0, 1)
-SCHEDULES: Mapping[str, Callable[[float], float]] = {"constant": constant, "cosine": cosine, "step": step}
+SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "constant": constant,
+    "cosine": cosine,
+    "cosine_to_tenth": cosine_to_tenth,
+    "step": step,
+}
