@@ -129,7 +129,7 @@ def _ready(array: np.ndarray, split: np.ndarray) -> np.ndarray:
     return np.asarray((flat - train.mean(axis=0)) / deviation, dtype=np.float32)
 
 
-def _table(path: Path) -> dict[str, np.ndarray]:
+def read_table(path: Path) -> dict[str, np.ndarray]:
     """Columns of a CSV file as text."""
     with path.open(encoding="utf-8-sig", newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -138,7 +138,7 @@ def _table(path: Path) -> dict[str, np.ndarray]:
 
 def _fashion(folder: Path) -> Set:
     """Product photo and title, 20 article types: 128-d features joined with items.csv by id."""
-    table = _table(folder / "items.csv")
+    table = read_table(folder / "items.csv")
     with np.load(folder / "features.npz", allow_pickle=False) as archive:
         row = {str(name): i for i, name in enumerate(archive["id"].tolist())}
         rows = np.array([row[name] for name in table["id"].tolist()])
@@ -149,7 +149,7 @@ def _fashion(folder: Path) -> Set:
 
 def _emoji(folder: Path) -> Set:
     """Emoji drawing and its caption with keywords, 8 groups."""
-    table = _table(folder / "captions.csv")
+    table = read_table(folder / "captions.csv")
     arrays = {name: _ready(array, table["split"]) for name, array in emoji_features(folder).items()}
     classes, y = np.unique(table["group"], return_inverse=True)
     return Set("emoji", modest.Views(arrays, ids=table["id"]), y.astype(np.int64), tuple(classes), table["split"])
@@ -159,7 +159,7 @@ def emoji_features(folder: Path) -> dict[str, np.ndarray]:
     """Simple features, nothing fitted: image = 12 x 12 RGB thumbnail over white and 4 x 4 x 4 colour histogram (496);
     text = caption and keywords, each word's character 2- to 4-grams, hashed, square-rooted counts (512).
     """
-    table = _table(folder / "captions.csv")
+    table = read_table(folder / "captions.csv")
     with zipfile.ZipFile(folder / "images.zip") as archive:
         images = np.stack([picture(archive.read(name)) for name in table["image"].tolist()])
     texts = []

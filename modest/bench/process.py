@@ -7,27 +7,34 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from modest.bench.cell import Task, Work
-from modest.bench.protocol import Protocol
-from modest.bench.sets import prepare
-from modest.bench.store import Store
-
+Task = TypeVar("Task")
+Task_contra = TypeVar("Task_contra", contravariant=True)
 _LOOK_EVERY = 0.1  # seconds
-_WORK: list[Work] = []  # of this process, put there once when it begins
+_WORK: list[Worker[Any]] = []  # of this process, put there once when it begins
 
 
-def spread(store: Store, protocol: Protocol, left: list[list[Task]], jobs: int) -> Iterator[list[dict[str, Any]]]:
+class Worker(Protocol[Task_contra]):
+    """Who runs tasks: ``rows(task)`` writes what is missing of one and returns its rows of results."""
+
+    def rows(self, task: Task_contra) -> list[dict[str, Any]]:
+        """Run a task."""
+
+
+def spread(
+    begin: Callable[[], Worker[Task]], left: Sequence[Sequence[Task]], jobs: int
+) -> Iterator[list[dict[str, Any]]]:
     """Rows of the chains of tasks ``left`` as they finish in ``jobs`` processes; the files are written there.
 
-    Raises what a cell raises. Closing the iterator waits for the cells at work and begins no more.
+    ``begin`` makes the worker of a process. Raises what a cell raises. Closing the iterator waits for the cells at work
+    and begins no more.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(os.getpid(), store, protocol))
+    pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(os.getpid(), begin))
     try:
         for future in as_completed([pool.submit(_rows, chain) for chain in left]):
             yield future.result()
@@ -39,12 +46,11 @@ def spread(store: Store, protocol: Protocol, left: list[list[Task]], jobs: int) 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(parent: int, store: Store, protocol: Protocol) -> None:
+def _begin(parent: int, begin: Callable[[], Worker[Any]]) -> None:
     """Leave Ctrl-C to the parent, leave with it, and open the sets."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    grounds = {name: prepare(name, source, protocol.test_share) for name, source in protocol.sets.items()}
-    _WORK.append(Work(store, grounds, protocol))
+    _WORK.append(begin())
 
 
 def _leave_with(parent: int) -> None:
@@ -54,5 +60,5 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def _rows(chain: list[Task]) -> list[dict[str, Any]]:
+def _rows(chain: Sequence[Any]) -> list[dict[str, Any]]:
     return [row for task in chain for row in _WORK[0].rows(task)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from statistics import median
 from typing import Any
@@ -45,7 +46,7 @@ def run(protocol: Protocol, progress: Callable[[int, int], None] | None = None, 
     """
     if jobs < 1:
         raise ValueError(f"jobs={jobs} is below one; give the number of processes, such as the cores you have.")
-    grounds = {name: prepare(name, source, protocol.test_share) for name, source in protocol.sets.items()}
+    grounds = _grounds(protocol)
     tasks = plan(protocol, grounds)
     store = Store(protocol.out)
     with store.begun(describe(protocol, grounds)):
@@ -99,13 +100,24 @@ def _cells(
         "plan", finished, total, {"cells": total, "finished": finished + sum(map(len, ahead)), "seconds": seconds}
     )
     chains = _chains(left) if protocol.rounds else [[task] for task in left]
-    rest = spread(store, protocol, chains, jobs) if jobs > 1 and len(chains) > 1 else map(work.rows, left)
+    rest = (
+        spread(partial(_begin, store, protocol), chains, jobs) if jobs > 1 and len(chains) > 1 else map(work.rows, left)
+    )
     for rows in chain(ahead, rest):
         for row in rows:
             done += 1
             if progress is not None:
                 progress(done, total)
             yield Record("cell", done, total, row)
+
+
+def _grounds(protocol: Protocol) -> dict[str, Ground]:
+    return {name: prepare(name, source, protocol.test_share) for name, source in protocol.sets.items()}
+
+
+def _begin(store: Store, protocol: Protocol) -> Work:
+    """The worker of another process, which opens the sets itself."""
+    return Work(store, _grounds(protocol), protocol)
 
 
 def _chains(tasks: list[Task]) -> list[list[Task]]:

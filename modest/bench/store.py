@@ -12,7 +12,7 @@ runs out of one folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,11 @@ ORDER = ("set", "missing", "learner", "method", "items", "seed")
 
 @dataclass(frozen=True)
 class Store:
-    """A bench folder at ``path``."""
+    """A bench folder at ``path``; ``kind`` is what its ``protocol.json`` calls itself, ``order`` sorts the results."""
 
     path: Path
+    kind: str = KIND
+    order: tuple[str, ...] = ORDER
 
     @contextmanager
     def begun(self, about: Mapping[str, Any]) -> Iterator[None]:
@@ -49,7 +51,7 @@ class Store:
             for part in PARTS:
                 (self.path / part).mkdir(parents=True, exist_ok=True)
         with held(self.path / ".lock", self.path):
-            self._agree({"kind": KIND, "format": FORMAT, **about})
+            self._agree({"kind": self.kind, "format": FORMAT, **about})
             for left in self.path.rglob(".*.partial"):
                 left.unlink(missing_ok=True)
             yield
@@ -70,13 +72,13 @@ class Store:
         """All choices, cells or timings by key, sorted."""
         return {path.stem: files.read_json(path) for path in sorted((self.path / part).glob("*.json"))}
 
-    def merge(self) -> None:
-        """Write ``results.csv`` from the cells there are, if any."""
-        rows = list(self.all("cells").values())
+    def merge(self, flat: Callable[[dict[str, Any]], Sequence[dict[str, Any]]] = lambda cell: [cell]) -> None:
+        """Write ``results.csv`` from the cells there are, if any; ``flat`` makes the rows of a cell."""
+        rows = [row for cell in self.all("cells").values() for row in flat(cell)]
         if not rows:
             return
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        frame = pd.DataFrame(rows, columns=columns).sort_values(list(ORDER), kind="stable", ignore_index=True)
+        frame = pd.DataFrame(rows, columns=columns).sort_values(list(self.order), kind="stable", ignore_index=True)
         with files.replacing(self.path / "results.csv") as temporary:
             frame.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -85,7 +87,7 @@ class Store:
         if not path.is_file():
             files.write_json(path, about)
             return
-        before = about_bench(self.path)
+        before = about_bench(self.path, self.kind)
         changed = sorted({*_flat(before).items()} ^ {*_flat(about).items()})
         if changed:
             names = ", ".join(dict.fromkeys(name for name, _ in changed))
@@ -94,7 +96,7 @@ class Store:
             )
 
 
-def about_bench(path: str | Path) -> dict[str, Any]:
+def about_bench(path: str | Path, kind: str = KIND) -> dict[str, Any]:
     """``protocol.json`` of a bench folder: protocol, sets, hashes.
 
     Raises
@@ -108,7 +110,7 @@ def about_bench(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds no bench; make one with: modest bench POOL --out {path}")
     about = files.read_json(file)
-    if about.get("kind") != KIND or not isinstance(about.get("format"), int) or about["format"] > FORMAT:
+    if about.get("kind") != kind or not isinstance(about.get("format"), int) or about["format"] > FORMAT:
         raise ValueError(f"{file} has kind {about.get('kind')!r}, format {about.get('format')!r}; upgrade modest.")
     return about
 
