@@ -159,7 +159,7 @@ class Pool:
 
     @property
     def rounds(self) -> tuple[Round, ...]:
-        """Rounds so far, oldest first."""
+        """Rounds of labels so far, oldest first; those that asked for partners are in ``modest.data.pairs``."""
         return find_rounds(self.path)
 
     def add(self, what: Choice | Mapping[Any, Any]) -> int:

@@ -1,10 +1,10 @@
-"""Rounds of a pool: each a numbered folder with the choice and what is known about it."""
+"""Rounds of a pool: each a numbered folder with the choice, or the queries, and what is known about it."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,11 +46,12 @@ class Round:
         return files.read_npz(place)
 
 
-def find_rounds(pool: Path) -> tuple[Round, ...]:
-    """Rounds in the folder of a pool, by number."""
+def find_rounds(pool: Path, kind: str = "round") -> tuple[Round, ...]:
+    """Rounds of a pool by number, of one kind: "round" chose items to label, "query" asked for partners."""
     folder = pool / "rounds"
     numbers = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
-    return tuple(Round(n, folder / str(n), files.read_json(folder / str(n) / "manifest.json")) for n in numbers)
+    found = (Round(n, folder / str(n), files.read_json(folder / str(n) / "manifest.json")) for n in numbers)
+    return tuple(one for one in found if one.manifest.get("kind", "round") == kind)
 
 
 def last_state(rounds: Sequence[Round], method: str) -> dict[str, Any]:
@@ -60,9 +61,27 @@ def last_state(rounds: Sequence[Round], method: str) -> dict[str, Any]:
 
 
 def add_round(pool: Path, choice: Choice, rows: str) -> int:
-    """Write a choice, and its state if it has one, as the next round (a whole folder at once); return its number.
+    """Write a choice, and its state if it has one, as the next round; return its number.
 
     ``rows`` is the pool's hash of the order of rows.
+    """
+
+    def fill(folder: Path, number: int) -> dict[str, Any]:
+        files.write_table(folder / "choice.parquet", choice.to_frame())
+        kept = {}
+        if choice.state:
+            files.write_npz(folder / "state.npz", choice.state)
+            kept["state"] = files.file_hash(folder / "state.npz")
+        told = {"kind": "round", "method": choice.method, "items": len(choice)}
+        return {**told, "trace": dict(choice.trace), **kept}
+
+    return put_round(pool, fill, rows)
+
+
+def put_round(pool: Path, fill: Callable[[Path, int], dict[str, Any]], rows: str) -> int:
+    """Make the folder of the next round at once and return its number.
+
+    ``fill(folder, number)`` writes its files and gives its manifest, with ``kind``.
     """
     folder = pool / "rounds"
     with files.writing(folder):
@@ -73,22 +92,11 @@ def add_round(pool: Path, choice: Choice, rows: str) -> int:
             shutil.rmtree(temporary)
         temporary.mkdir()
         try:
-            files.write_table(temporary / "choice.parquet", choice.to_frame())
-            kept = {}
-            if choice.state:
-                files.write_npz(temporary / "state.npz", choice.state)
-                kept["state"] = files.file_hash(temporary / "state.npz")
-            manifest = {
-                "kind": "round",
-                "format": 1,
-                "round": number,
-                "method": choice.method,
-                "items": len(choice),
-                "rows": rows,
-                "trace": dict(choice.trace),
-                **kept,
-            }
-            files.write_json(temporary / "manifest.json", manifest)
+            told = fill(temporary, number)
+            kind = told.pop("kind")
+            files.write_json(
+                temporary / "manifest.json", {"kind": kind, "format": 1, "round": number, "rows": rows, **told}
+            )
             os.rename(temporary, folder / str(number))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
