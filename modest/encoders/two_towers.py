@@ -108,7 +108,8 @@ def two_tower(
     temper = {"loss": found, "logit_scale": scale, "bias": None if bias is None else bias.item()}
     body = model.net.vision_model if side == "image" else model.net.text_model
     head = getattr(model.net, "visual_projection" if side == "image" else "text_projection", None)
-    reading, pad = _pictures(model) if side == "image" else _texts(model)
+    with one_sentence(str(place)):
+        reading, pad = _pictures(model) if side == "image" else _texts(model)
     width = _width(model, side)
     return ProjectedTower(body, head or nn.Identity(), width, pad, temper), reading, {"place": str(place)}
 
