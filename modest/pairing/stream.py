@@ -70,7 +70,7 @@ def stream(
     budget: int | float,
     candidates: int | None = None,
     *,
-    method: str = "random",
+    method: str = "acquire",
     carry: int = 0,
     carry_mode: str = "reservoir",
     reference: int | None = 4096,
@@ -91,7 +91,7 @@ def stream(
     budget : int or float
         Rows asked about per buffer, never more than are free; a share is of the free rows of the largest side.
     candidates : int, optional
-        Knob of the methods that have it; in a buffer too small for it they take all.
+        Knob of the methods that have it; a buffer with fewer rows is taken whole.
     method : a name in ``METHODS``
     carry : int
         Items per side that nobody was asked about and that stay for the next buffer, chosen by ``carry_mode``:
@@ -125,10 +125,10 @@ def stream(
     Examples
     --------
     >>> buffers = [{"image": {"a": [1.0, 0.0], "b": [0.0, 1.0]}, "text": {"c": [0.0, 2.0], "d": [2.0, 0.0]}}]
-    >>> steps = stream(buffers, lambda side, items: np.array(items), 4)
+    >>> steps = stream(buffers, lambda side, items: np.array(items), 1, method="random")
     >>> query = next(steps)
-    >>> len(query), query.names["image"].tolist()
-    (2, ['a', 'b'])
+    >>> query.modality, query.ids.tolist(), query.names[query.target].tolist()
+    ('text', ['c'], ['a', 'b'])
     """
     known(carry_mode, ("reservoir", "oldest_first"), "carry_mode")
     for argument, value, least in (("carry", carry, 0), ("reference", reference, 1)):
