@@ -17,14 +17,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-# the command's file and name; each file holds one function called `command`
+# the command's file and name; each file holds one function called `command`, or an `app` of several
 COMMANDS = (
-    "demo", "doctor", "methods", "ingest", "embed", "represent", "select", "train", "predict", "evaluate", "bench",
-    "report",
+    "demo", "doctor", "methods", "ingest", "embed", "represent", "select", "pair", "train", "predict", "evaluate",
+    "bench", "report",
 )  # fmt: skip
 
 for _name in COMMANDS:
-    app.command(_name)(importlib.import_module(f"modest.cli.{_name}").command)
+    _module = importlib.import_module(f"modest.cli.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name)(_module.command)
 
 
 def main() -> None:
