@@ -22,7 +22,7 @@ and ``least_confidence`` twice that, ``bidirectional`` as many again for each di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,11 +66,20 @@ def margin(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Sco
 def most_similar(side: Side, target: Side, rows: Int, k: int) -> tuple[Float, Int]:
     """(c, k) similarities of the most similar free rows of ``target``, descending, -inf and -1 beyond them."""
     values, places = np.full((len(rows), k), -np.inf), np.full((len(rows), k), -1, dtype=np.int64)
-    if len(rows) and len(target.open):
-        value, at = top_k(target.rows, side.rows.take(rows).x, min(k, len(target.open)), _free(target))
-        values[:, : value.shape[1]] = value.double().cpu().numpy()
-        places[:, : at.shape[1]] = at.cpu().numpy()
+    least = min(k, len(target.open))
+    for part, x in _parts(side, rows) if least else ():
+        value, at = top_k(target.rows, x, least, _free(target))
+        values[part, :least] = value.double().cpu().numpy()
+        places[part, :least] = at.cpu().numpy()
     return values, places
+
+
+def _parts(side: Side, rows: Int) -> Iterator[tuple[slice, Tensor]]:
+    """Some of the rows at a time, as slices, and their vectors."""
+    step = int(max(1, min(8_192, side.rows.memory // 16 // (side.rows.width * 4))))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        yield part, side.rows.take(rows[part]).x
 
 
 def _free(side: Side) -> Tensor:
@@ -85,12 +94,15 @@ def _margins(value: Float) -> Float:
 
 
 def _softmax(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> tuple[Float, Float, Float, Scored]:
-    """Largest logit, log of the sum of exponentials and mean logit of every candidate; and its margin."""
+    """Largest logit, log of the sum of exponentials and mean logit of every candidate; and scores of infinity."""
     side, target = setting.sides[way[0]], setting.sides[way[1]]
     value, at = most_similar(side, target, rows, 1)
-    log_sum, mean = softmax_sums(target.rows, side.rows.take(rows).x, knobs.temperature, _free(target))
+    log_sum, mean = np.zeros(len(rows)), np.zeros(len(rows))
+    for part, x in _parts(side, rows) if len(target.open) else ():
+        sums = softmax_sums(target.rows, x, knobs.temperature, _free(target))
+        log_sum[part], mean[part] = (one.cpu().numpy() for one in sums)
     found = Scored(np.full(len(rows), np.inf), at[:, 0], 2 * len(rows) * len(target.open))
-    return value[:, 0] / knobs.temperature, log_sum.cpu().numpy(), mean.cpu().numpy(), found
+    return value[:, 0] / knobs.temperature, log_sum, mean, found
 
 
 def entropy(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Scored:
