@@ -24,8 +24,6 @@ from modest.pairing.margin import margin as margin_of
 from modest.pairing.sides import Asked, Setting
 from modest.types import Float, Int
 
-_TOGETHER = 4096  # rows asked whose similarities to a tile of the target are at hand
-
 
 def uncertainty(setting: Setting, budget: int) -> list[Asked]:
     """Ask about the ``budget`` smallest margins; ``trace`` has ``evaluations``, similarities computed."""
@@ -68,10 +66,6 @@ def margins(setting: Setting) -> tuple[Float, Int, int]:
     """Margin (N,) and best partner (N,), -1 where none is free, of the open rows of all directions one after the other,
     and the similarities computed.
     """
-    found = []
-    for way in setting.askable:
-        rows = setting.sides[way[0]].open
-        for start in range(0, len(rows), _TOGETHER):
-            found.append(margin_of(setting, way, rows[start : start + _TOGETHER], Uncertain()))
+    found = [margin_of(setting, way, setting.sides[way[0]].open, Uncertain()) for way in setting.askable]
     told = sum(one.evaluations for one in found)
     return np.concatenate([one.score for one in found]), np.concatenate([one.best for one in found]), told

@@ -4,18 +4,18 @@ Reference: Saran et al., ICML 2023 ("Streaming active learning with deep neural 
 
     symbol   variable   shape    meaning
     g_t                 (d,)     gradient of row t at its guessed partner, of ``badge.py``
-    A        inverse    (d, d)   ridge I + sum over what is bought or taken of g g'; its inverse is kept
+    A        matrix     (d, d)   ridge I + sum over what is bought or taken of g g'; its inverse is kept
     C        seen       (d, d)   sum over rows seen of g g'
     b, r                         rows still to take, rows still to come, row t with them
 
     p_t = min(1, b / r  g_t' A^-1 g_t / mean over rows seen s <= t of g_s' A^-1 g_s);   take row t if u_t < p_t
 
 log det A grows by log(1 + g' A^-1 g), so the gain in volume is what p is proportional to; the mean makes the rate b / r
-on average. The published rate is fixed and buys about B; ours adapts, stops at B, and takes every row once as many are
-left as are missing: B exactly. Rows of all sides are one stream: in a drawn order, keyed by (seed, round, side, id), or
-with ``order="ids"`` as they arrive, when ids ascend with arrival.
-Buffer by buffer, nothing is carried over but what the setting shows anyway: covered rows and anchors stand in A with
-their gradients under the current model, so a buffer knows what earlier ones bought (ours; published code forgets).
+on average. What is ours: the rate follows what is still missing, the pass ends at B, and once as many rows are left as
+are missing all of them are taken, so that they are B exactly. Rows of all sides are one stream: in a drawn order, keyed
+by (seed, round, side, id), or with ``order="ids"`` as they arrive, when ids ascend with arrival. Buffer by buffer
+nothing is carried over but what the setting shows anyway: covered rows and anchors stand in A with their gradients
+under the current model, so that a buffer knows what earlier ones bought; C begins anew.
 A side with several targets shares its rows out as Random does. Cost f_a f_b d, and d^2 per row; memory the gradients.
 """
 

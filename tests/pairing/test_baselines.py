@@ -1,6 +1,7 @@
 """Each baseline against a slow loop or numbers worked by hand."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -145,6 +146,8 @@ def test_coreset_asks_the_side_that_is_covered_worst():
     assert radius.modality == "image"
     turns = [choose(x, pairs, 1, "coreset", modality_rule="alternate", round=k)[0].modality for k in range(4)]
     assert turns == ["image", "text", "image", "text"]
+    dear = {("text", "image"): 1e6}
+    assert choose(x, pairs, 1, "coreset", modality_rule="cost", costs=dear)[0].modality == "image"
     with pytest.raises(ValueError, match="modality_rule"):
         choose(x, pairs, 1, "coreset", modality_rule="fixed:sound")
 
@@ -199,22 +202,24 @@ def test_round_robin_takes_turns_from_the_smallest():
     assert len(round_robin([a, b, c], 99)) == 8
 
 
-def test_cluster_margin_is_spread_over_clusters_and_within_the_smallest_margins():
+def test_cluster_margin_takes_one_of_each_of_the_smallest_clusters():
     rng = np.random.default_rng(3)
     centres = 3.0 * np.eye(5)
     x = {name: centres[rng.integers(5, size=60)] + 0.3 * rng.standard_normal((60, 5)) for name in ("image", "text")}
-    few = set(picks(x, 24, "uncertainty"))
-    chosen = picks(x, 8, "cluster_margin", multiple=3, size=12)
-    assert set(chosen) <= few
+    few = picks(x, 24, "uncertainty")
     label = {name: clusters(Rows(Views({name: a})), 12, 500, 0) for name, a in x.items()}
-    groups = {}
-    for name, row in few:
-        groups.setdefault((name, label[name][row]), []).append(row)
-    sizes = sorted(map(len, groups.values()))
-    taken = sorted(sum((name, label[name][row]) == key for name, row in chosen) for key in groups)
-    # in turn: nobody gets a second before all have a first
-    assert max(taken) - 1 <= min(min(t, s) for t, s in zip(sorted(taken), sizes)) or min(sizes) < max(taken) - 1
-    assert sum(taken) == 8
+    sizes = Counter((name, label[name][row]) for name, row in few)
+    assert len(sizes) > 5
+    assert min(sizes.values()) < max(sizes.values())
+    answers = [picks(x, 4, "cluster_margin", multiple=6, size=12, round=k) for k in range(4)]
+    for chosen in answers:
+        assert set(chosen) <= set(few)
+        groups = [(name, label[name][row]) for name, row in chosen]
+        assert len(set(groups)) == 4
+        assert sum(sizes[group] for group in groups) == sum(sorted(sizes.values())[:4])
+    assert len({frozenset(chosen) for chosen in answers}) > 1, "within a cluster it is drawn"
+    told = choose(x, None, 4, "cluster_margin", multiple=6, size=12)[0].trace
+    assert (told["considered"], told["clusters"], told["evaluations"]) == (24, len(sizes), 2 * 60 * 60)
     assert set(picks(x, 8, "cluster_margin", multiple=1)) == set(picks(x, 8, "uncertainty"))
     with pytest.raises(ValueError, match="multiple"):
         choose(x, None, 4, "cluster_margin", multiple=0.5)
@@ -329,17 +334,28 @@ def test_vessal_takes_rows_as_they_arrive_and_knows_what_was_bought():
     assert (np.diff(choose(x, None, 8, "vessal", directions=ways)[0].rows) < 0).any()
     seeds = {tuple(choose(x, None, 8, "vessal", directions=ways, seed=s)[0].rows) for s in range(5)}
     assert len(seeds) > 1
-    # rows in the direction of an anchor add little: with many anchors like half of the rows the others are taken
-    half = np.arange(30) % 2 == 0
-    free = {"text": np.arange(30) < 2}
-    x = {"image": np.where(half[:, None], [1.0, 0.1, 0, 0], [0, 0, 1.0, 0.1]), "text": np.eye(4)[np.arange(30) % 4]}
-    x["text"][:2] = unit(np.array([[1.0, 0, 1, 0], [0, 1.0, 0, 1]]))
-    told = choose(x, None, 8, "vessal", directions=ways, free=free, anchors={"image": np.tile(x["image"][:1], (50, 1))})
-    assert len(told[0]) == 8
     with pytest.raises(ValueError, match="order"):
         choose(x, None, 8, "vessal", order="up")
     with pytest.raises(ValueError, match="ridge"):
         choose(x, None, 8, "vessal", ridge=0.0)
+
+
+@pytest.mark.parametrize("known", ["pairs", "anchors"])
+def test_vessal_takes_little_that_is_like_what_was_bought(known):
+    half = np.arange(40) % 2 == 0  # two kinds of images, each torn between two texts of its own
+    x = {"image": np.where(half[:, None], [1.0, 0.8, 0, 0], [0, 0, 1.0, 0.8]), "text": np.eye(4)}
+    bought = (
+        {"anchors": {"image": x["image"][half]}} if known == "anchors" else {"free": {"image": np.arange(40) >= 20}}
+    )
+    if known == "pairs":
+        x["image"][:20] = x["image"][0]
+    share = []
+    for given in ({}, bought):
+        told = {"directions": [("image", "text")], "temperature": 0.2, **given}
+        rows = [row for s in range(20) for _, row in picks(x, 4, "vessal", seed=s, **told) if row >= 20]
+        share.append(np.mean(~half[rows]))
+    assert share[1] > 0.75
+    assert share[1] > share[0] + 0.15
 
 
 def test_vessal_chances_grow_with_the_volume_added():

@@ -219,15 +219,16 @@ def test_three_modalities(method):
     queries = ask(method, sides, pairs, 18, ids=ids)
     assert sum(map(len, queries)) == 18
     bought = {"image": {0, 3, 7}, "text": {4, 9}, "audio": {5}}
-    asked = {name: [] for name in sides}
-    for query in queries:
-        assert query.target != query.modality
-        asked[query.modality] += query.rows.tolist()
-    for name, rows in asked.items():
-        assert len(set(rows)) == len(rows), "asked once, in one direction"
-        assert not set(rows) & bought[name]
     everything = ask(method, sides, pairs, 69, ids=ids)
     assert sum(map(len, everything)) == 69 or method in ONE_SIDED
+    for answer in (queries, everything):
+        asked = {name: [] for name in sides}
+        for query in answer:
+            assert query.target != query.modality
+            asked[query.modality] += query.rows.tolist()
+        for name, rows in asked.items():
+            assert len(set(rows)) == len(rows), "asked once, in one direction"
+            assert not set(rows) & bought[name]
 
 
 @every
