@@ -112,7 +112,11 @@ def finetune(
     task = Aligning(net, scale, bought.ways, locked)
     told: dict[str, Any] = {"loss": loss, "lock": lock, "batch_size": batch_size, "seed": seed, "pairs": len(bought)}
     told |= {"plan": {**asdict(plan), "rates": dict(plan.rates)}, "first_scale": scale.told()}
-    told |= {"digest": _digest(net, bought, tables), "first": start.about.get("first", "")}
+    told |= {
+        "first_weights": weights_hash(net),
+        "content": _content(bought, tables),
+        "first": start.about.get("first", ""),
+    }
     told = json.loads(json.dumps(told, sort_keys=True))  # as a saved model tells it
     told["run"] = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     kept = None if checkpoint is None else Kept(Path(checkpoint), told["run"])
@@ -163,9 +167,9 @@ def _placed(plan: Plan, names: tuple[str, ...], net: Embedding, seed: int) -> Pl
     return replace(plan, rates={at: rate for name, rate in plan.rates.items() for at in places[name]}, seed=seed)
 
 
-def _digest(net: Embedding, bought: Bought, sides: Mapping[str, Table]) -> str:
-    """SHA-256 of all that decides the outcome and is too large to be told: first weights, pairs, their content."""
-    told = hashlib.sha256(weights_hash(net).encode() + bought.index.tobytes() + bought.keys.tobytes())
+def _content(bought: Bought, sides: Mapping[str, Table]) -> str:
+    """SHA-256 of the pairs, their groups and what stands in their rows."""
+    told = hashlib.sha256(bought.index.tobytes() + bought.keys.tobytes())
     for m, side in enumerate(sides.values()):
         told.update(sample(side.columns[0], np.unique(bought.index[bought.present[:, m], m])).encode())
     return told.hexdigest()

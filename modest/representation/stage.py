@@ -28,7 +28,7 @@ from modest.representation.objective import Objective
 from modest.representation.pretrain import pretrain
 from modest.training import Kept, Plan, World, read_config, resume
 
-__all__ = ["extend", "of_preset", "replanned", "represent"]
+__all__ = ["extend", "of_preset", "refuse_other_views", "replanned", "represent"]
 
 Progress = Callable[[int, int], None]
 CHECKPOINT = "run.safetensors"
@@ -119,7 +119,7 @@ def represent(
     settings["sources"] = _sources(pool, encoders, name, settings.get("sources") or {})
     where: dict[str, Any] = {"world": world, "progress": progress, "device": device, "memory": memory}
     run = pretrain(pool, encoders, checkpoint=folder / CHECKPOINT, **where, **settings)
-    _refuse_other_views(pool, name, run.about["encoders"])
+    refuse_other_views(pool, name, run.about["encoders"])
     world.wait()
     if fresh and world.main and not _under_way(Kept(folder / CHECKPOINT, run.about["run"])):
         _forget(pool, name)
@@ -178,7 +178,7 @@ def _sources(
     return {"encoders": asked, "columns": dict(given.get("columns", {}))}
 
 
-def _refuse_other_views(pool: Pool, name: str, modalities: Iterable[str]) -> None:
+def refuse_other_views(pool: Pool, name: str, modalities: Iterable[str]) -> None:
     """Leave alone what another encoder wrote."""
     for modality in modalities:
         about = pool.path / "views" / modality / f"{name}.json"
