@@ -7,7 +7,7 @@ import pytest
 
 from modest.bench import pairing
 from modest.bench.pairing.chain import Chain, Task
-from modest.bench.pairing.learners import GRID, Ridge, ridge
+from modest.bench.pairing.learners import GRID, Ridge, Towers, ridge
 from modest.bench.pairing.sets import prepare
 from modest.pairing import Hidden, stream
 from tests.bench.pairs import contents, paired, protocol
@@ -241,3 +241,31 @@ def test_variants_know_multiples_of_the_budget(tmp_path):
     assert told.knobs("random", 6) == ("random", {})
     assert told.per_round(48) == 6
     assert protocol(tmp_path, budget=0.05).per_round(45) == 2
+
+
+@pytest.mark.parametrize("common", [False, True])
+def test_towers_learn_and_continue_differs_from_restart(common):
+    given = paired(common=common, n=80)
+    ends = {}
+    for retrain in ("continue", "restart"):
+        told = {"learner": "towers", "retrain": retrain, "training": {"width": 6, "epochs": 3}, "budget": 12}
+        run = protocol("unused", pool={"toy": given}, methods=("random",), **told)
+        chain = Chain(prepare("toy", given), run, Task("toy", "pool", "towers", "random", 0))
+        rows = [row for row, _ in chain.rounds()]
+        assert rows[0]["round"] == (-1 if common else 0)
+        ends[retrain] = chain.learner.embed(given.test)["text"]
+        assert chain.learner.ready
+        if common:
+            assert rows[0]["recall@1"] > 0.5
+    assert not np.allclose(ends["continue"], ends["restart"])
+    one = Towers(0, "restart", width=6, epochs=3)
+    one.start(chain.sides, common)
+    one.fit(chain.ledger.pairs)
+    np.testing.assert_array_equal(one.embed(given.test)["text"], ends["restart"])
+
+
+def test_towers_need_two_pairs():
+    given, learner = paired(), Towers(width=4)
+    learner.start(given.sides, False)
+    learner.fit(given.pairs[:1])
+    assert not learner.ready

@@ -14,11 +14,15 @@ the bought pairs, in closed form: (residual of i) / (1 - h_ii). Cost k^2 d + k d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from modest.representation.finetune import finetune
+from modest.representation.presets import PRESETS
+from modest.representation.towers import towers
 from modest.types import Float, Int
 
 GRID = tuple(10.0**e for e in np.arange(-3.0, 3.5, 0.5))
@@ -105,4 +109,49 @@ def _deviation(x: Any) -> Float:
     return np.where(deviation > 1e-8 * (1 + np.abs(np.mean(x, axis=0))), deviation, 1.0)
 
 
-LEARNERS = {"ridge": Ridge}
+class Towers:
+    """Linear or multi-layer towers over the views with the CLIP loss: ``modest.representation.towers``, ``finetune``.
+
+    ``width``, ``hidden`` and ``first`` as there, "identity" being the default in a common space; ``continue`` trains on
+    all pairs from the last round's towers, ``restart`` from the first ones. ``loss``, ``batch_size``, ``epochs`` and
+    ``lr`` go to the fine-tuning, those left out by its own defaults.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        retrain: str = "continue",
+        width: int = 128,
+        hidden: tuple[int, ...] = (),
+        epochs: int | None = None,
+        lr: float | None = None,
+        **knobs: Any,
+    ) -> None:
+        self.seed, self.retrain, self.width, self.hidden, self.knobs = seed, retrain, width, tuple(hidden), knobs
+        given = (("epochs", epochs), ("lr", lr))
+        self.numbers: dict[str, Any] = {name: value for name, value in given if value is not None}
+
+    def start(self, sides: Mapping[str, Any], common: bool) -> None:
+        """Make the first towers; sides of a common space keep it."""
+        widths = {name: int(x.shape[1]) for name, x in sides.items()}
+        width = next(iter(widths.values())) if common else self.width
+        first = "identity" if common else "random"
+        self._first = self._now = towers(widths, width, () if common else self.hidden, self.seed, first)
+        self._sides, self.ready = dict(sides), common
+
+    def fit(self, pairs: Int) -> None:
+        """Train on all pairs; fewer than two train nothing."""
+        if len(pairs) < 2:
+            return
+        start = self._first if self.retrain == "restart" else self._now
+        plan = replace(PRESETS["small"].plan(len(pairs)), **self.numbers)
+        knobs = {"batch_size": PRESETS["small"].batch_size, **self.knobs}
+        self._now = finetune(start, self._sides, pairs, plan=plan, seed=self.seed, device="cpu", **knobs).result
+        self.ready = True
+
+    def embed(self, sides: Mapping[str, Any]) -> dict[str, Float]:
+        """Rows of the sides, each through its tower."""
+        return {name: self._now.encode({name: x}, device="cpu").arrays[name] for name, x in sides.items()}
+
+
+LEARNERS: dict[str, Callable[..., Learner]] = {"ridge": Ridge, "towers": Towers}
