@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from modest.pairing import Query
     from modest.rounds.asking import Asking
 
-app = typer.Typer(help="Buy pairs: choose whom to ask for a partner, read the answers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Buy pairs: choose whom to ask for a partner, read the answers, train on them.", no_args_is_help=True
+)
 app.command("train")(pair_train.command)
 
 
@@ -171,4 +173,4 @@ def add(
         *(f"odd, and kept: {told}" for told in taken.flags),
         f"{taken.waits} questions wait for answers" if taken.waits else "no question waits for an answer",
     ]
-    finish({"pool": str(pool), **asdict(taken)}, json, text, f"modest pair choose {pool} --budget 200")
+    finish({"pool": str(pool), **asdict(taken)}, json, text, f"modest pair train {pool}")

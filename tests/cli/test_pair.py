@@ -90,7 +90,7 @@ def test_three_rounds_of_questions_and_answers(shell, pool, partner):
         assert told["next"].startswith(f"modest pair add {pool.path} {path}")
         taken = added(shell, pool, fill(path, truth.get))
         assert (taken["answers"], taken["pairs"], taken["cost"], taken["flags"], taken["waits"]) == (5, 5, 5.0, [], 0)
-        assert taken["next"].startswith("modest pair ")
+        assert taken["next"] == f"modest pair train {pool.path}"
     table = stored.read_pairs(pool.path)
     assert len(table) == 15
     assert all(truth[a] == b for a, b in zip(table["id_a"], table["id_b"]))
@@ -157,7 +157,7 @@ def test_text_output_names_the_next_command(shell, pool, partner):
     said = shell("pair", "add", pool.path, path)
     assert "3 answers: 3 new pairs, 0 without partner, 0 skipped" in said.out
     assert "no question waits for an answer" in said.out
-    assert said.out.splitlines()[-1].startswith("next: modest pair ")
+    assert said.out.splitlines()[-1] == f"next: modest pair train {pool.path}"
 
 
 # answers of every kind
@@ -509,5 +509,5 @@ def test_ready_vectors_of_a_table_need_no_encoder(shell, tmp_path):
 
 
 def test_help_of_every_command_has_an_example(shell):
-    for name in ("choose", "add"):
+    for name in ("choose", "add", "train"):
         assert "Example: modest pair" in shell("pair", name, "--help").out
