@@ -55,7 +55,7 @@ def test_a_model_from_a_folder(shell, tmp_path):
     ("words", "said"),
     [
         (("--towers", "forest"), "towers='forest' is unknown"),
-        (("--towers", "CLIP-B32=nowhere.bin"), "has no raw column 'image'"),
+        (("--towers", "CLIP-B32=nowhere.bin"), "is no file or folder here"),
         (("--from", "image"), "--from 'image' cannot be read"),
         (("--loss", "triplet"), "loss='triplet' is unknown"),
         (("--preset", "hot"), "preset='hot' is unknown"),
