@@ -171,7 +171,6 @@ class Ledger:
         if answer.status == "skipped":
             self._aside[side][row] = True
             return
-        self._aside[side][row] = False
         if answer.status == "no_match":
             self._denied[side][row] = True
             return

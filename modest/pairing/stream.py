@@ -5,7 +5,7 @@ size is a parameter, is theirs; the rest is ours.
 
     for t = 0, 1, ...:  U = the next M items of every side, and what is carried
                         ask within U; what is in a pair or rejected counts as covered, from any buffer
-                        those leave; of the other free items at most `carry` per side stay for the next buffer
+                        those and what nobody could answer leave; of the rest at most `carry` per side stay
 
 Symbols: M -> items per side of ``batches``; D_t -> the buffer with what is carried; S -> the reference, items in pairs
 or rejected of which at most ``reference`` per side are remembered, chosen farthest-first. The caller trains between
@@ -56,11 +56,11 @@ class _State:
     def close(self, table: Buffer, ledger: Ledger | None, carry: int, mode: str, seed: int) -> None:
         """Keep of a buffer what is covered now and what is carried."""
         for side, items in table.items():
-            covered = self.covered.setdefault(side, {})
+            covered, names, asked = self.covered.setdefault(side, {}), list(items), set[str]()
             if ledger is not None and side in ledger.sizes:
-                gone = ~ledger.free[side]
-                covered |= {name: item for (name, item), out in zip(items.items(), gone.tolist()) if out}
-            left = {name: item for name, item in items.items() if name not in covered}
+                covered |= {names[row]: items[names[row]] for row in np.flatnonzero(~ledger.free[side]).tolist()}
+                asked = {names[row] for way, rows in ledger.asked.items() if way[0] == side for row in rows}
+            left = {name: item for name, item in items.items() if name not in covered and name not in asked}
             self.waiting[side] = carried(left, carry, mode, seed, side)
 
 

@@ -113,6 +113,8 @@ def test_the_same_answer_again_changes_nothing_and_another_annotator_costs():
     assert json.dumps(ledger.to_dict()) == before
     assert ledger.take(query([0]), [Answer(0, (1,), annotator="bob")]) == []
     assert (ledger.cost, len(ledger)) == (2, 1)
+    assert ledger.take(query([0], round=1), answers[:1]) == []  # asked again, which costs again
+    assert (ledger.cost, len(ledger)) == (3, 1)
 
 
 def test_a_partner_that_was_rejected_is_flagged_and_paired():

@@ -9,6 +9,7 @@ from modest.pairing import BufferQuery, Hidden, Ledger, SameKey, choose, corrupt
 from modest.pairing.human import read_answers, read_tasks, write_tasks
 from modest.types import Query
 
+MIXED = np.random.default_rng(0).permutation(100)
 CAPTIONS = np.array([[i, 5 * i + k] for i in range(20) for k in range(5)])  # five captions per image
 
 
@@ -39,6 +40,8 @@ def test_five_captions_are_all_returned_at_either_price(cost, image, text):
     assert (answer.matches, answer.cost) == ((15, 16, 17, 18, 19), image)
     (back,) = oracle(asked([17], "text", "image"))
     assert (back.matches, back.cost) == ((3,), text)
+    turned = Hidden(CAPTIONS[:, ::-1], ("text", "image"), cost=cost, price=2.0)
+    assert [(a.matches, a.cost) for a in turned(asked([3]))] == [((15, 16, 17, 18, 19), image)]
 
 
 def test_rows_without_partner_cost_a_query():
@@ -112,10 +115,10 @@ def test_noise_tells_the_truth_where_nothing_else_is_listed():
     assert (third.matches, third.status) == ((50,), "matched")  # it has no partner, and gets one
 
 
-@pytest.mark.parametrize(
-    "pairs", [np.stack([np.arange(100), np.arange(100)[::-1]], axis=1), CAPTIONS, CAPTIONS[:, ::-1]]
-)
-def test_a_spoiled_truth(pairs):
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("pairs", [np.stack([np.arange(100), MIXED], 1), np.stack([CAPTIONS[:, 0], MIXED], 1)])
+def test_a_spoiled_truth(pairs, turned):
+    pairs = pairs[MIXED][:, ::-1] if turned else pairs[MIXED]
     spoiled = corrupt(pairs, wrong=0.2, missing=0.3, seed=3)
     true = {tuple(p) for p in pairs.tolist()}
     kept = [tuple(p) in true for p in spoiled.tolist()]

@@ -309,3 +309,16 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="size=0"):
         list(gather({"image": [("a", 1)], "text": []}, 0))
     assert follow(stream([], embed, 4))[1]["buffers"] == 0
+
+
+def test_what_nobody_could_answer_is_not_carried():
+    """Else the same unanswerable items, which look as doubtful as before, would be asked in every round."""
+    asked = []
+
+    def shrugs(query):
+        asked.extend(query.ids.tolist())
+        return [Answer(row, (), "skipped") for row in query.rows.tolist()]
+
+    _, told = follow(stream(buffers(), embed, 6, carry=60, modality_rule="fixed:image"), shrugs)
+    assert len(asked) == len(set(asked)) == told["asked"] == 30
+    assert (told["pairs"], told["rejected"], told["cost"]) == (0, 0, 30.0)
