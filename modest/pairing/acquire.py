@@ -52,12 +52,11 @@ def three_steps(
     """Rows of one side, least sure first; knobs as in :func:`modest.pairing.acquire`.
 
     ``trace`` has ``radius`` and ``scores`` by side, ``candidates`` found, ``left_out`` outliers, ``filled`` rows beyond
-    the candidates, ``evaluations`` (distances and similarities of the three steps) and ``sample_evaluations`` (those
-    of the spread and the outliers' neighbours, which do not grow with the pool).
+    the candidates, ``evaluations`` (distances and similarities of the three steps, of farthest-first those that one
+    pick at a time needs) and ``sample_evaluations`` (those of the spread and the outliers' neighbours, which do not
+    grow with the pool).
     """
-    count = 4 * budget if candidates is None else candidates
-    if count < budget:
-        raise ValueError(f"candidates={count} is below the budget of {budget} rows; give at least as many.")
+    count = _wanted(candidates, budget)
     unsure, knobs = UNCERTAINTY[known(uncertainty, UNCERTAINTY, "uncertainty")], _checked(temperature, alpha, top)
     covers = {name: cover(side, distance) for name, side in setting.sides.items()}
     scores, sampled = side_scores(modality_rule, setting, covers)
@@ -82,6 +81,16 @@ def three_steps(
 def paper(setting: Setting, budget: int, *, candidates: int | None = None) -> list[Asked]:
     """The faithful reading: largest radius, farthest-first, smallest margins."""
     return three_steps(setting, budget, candidates=candidates, modality_rule="radius")
+
+
+def _wanted(candidates: int | None, budget: int) -> int:
+    if candidates is None:
+        return 4 * budget
+    if isinstance(candidates, bool) or not isinstance(candidates, (int, np.integer)):
+        raise TypeError(f"candidates is {type(candidates).__name__}; give a whole number of rows.")
+    if candidates < budget:
+        raise ValueError(f"candidates={candidates} is below the budget of {budget} rows; give at least as many.")
+    return int(candidates)
 
 
 def _checked(temperature: float, alpha: float, top: int | None) -> Uncertain:

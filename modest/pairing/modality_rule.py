@@ -48,9 +48,9 @@ def side_scores(rule: str, setting: Setting, covers: Mapping[str, Cover]) -> tup
         Unknown rule, or a fixed side that cannot be asked.
     """
     names, count = list(setting.sides), 0
+    known(rule, (*RULES, *(f"fixed:{name}" for name in names)), "modality_rule")
     if rule.startswith("fixed:"):
         return _fixed(rule.removeprefix("fixed:"), setting), count
-    known(rule, (*RULES, *(f"fixed:{name}" for name in names)), "modality_rule")
     if rule == "alternate":
         return {name: -float((k - setting.round) % len(names)) for k, name in enumerate(names)}, count
     if rule == "random":
@@ -94,7 +94,7 @@ def direction(rule: str, setting: Setting, scores: Mapping[str, float]) -> Direc
 
 def _fixed(name: str, setting: Setting) -> dict[str, float]:
     asked = list(dict.fromkeys(way[0] for way in setting.askable))
-    if known(name, setting.sides, "modality_rule: fixed") not in asked:
+    if name not in asked:
         told = ", ".join(asked)
         raise ValueError(f"modality_rule='fixed:{name}' but nothing of {name} may be asked about; free are {told}.")
     return {side: float(side == name) for side in setting.sides}

@@ -221,12 +221,13 @@ def test_outlier_guard_leaves_out_the_lone_row():
     [
         ({"candidates": 4}, ValueError, "candidates=4 is below the budget of 5"),
         ({"modality_rule": "magic"}, ValueError, "modality_rule='magic' is unknown"),
-        ({"modality_rule": "fixed:sound"}, ValueError, "sound"),
+        ({"modality_rule": "fixed:sound"}, ValueError, "modality_rule='fixed:sound' is unknown"),
         ({"uncertainty": "magic"}, ValueError, "uncertainty='magic' is unknown"),
         ({"distance": "magic"}, ValueError, "distance='magic' is unknown"),
         ({"temperature": 0.0}, ValueError, "temperature=0.0"),
         ({"alpha": -1.0}, ValueError, "alpha=-1.0"),
         ({"top": 0}, ValueError, "top=0"),
+        ({"candidates": 8.0}, TypeError, "candidates is float"),
         ({"magic": 1}, TypeError, "no such knob: 'magic'"),
     ],
 )
