@@ -34,9 +34,10 @@ def _indexed(archive: str, changed: int, size: int) -> Mapping[str, tuple[int, i
     try:
         with tarfile.open(archive, "r:") as handle:
             found = {one.name: (one.offset_data, one.size) for one in handle if one.isfile()}
+            end = int(handle.offset)
     except tarfile.TarError as error:
         raise ValueError(f"{archive} is truncated or no plain tar ({error!s}); copy it again.") from None
-    if any(start + length > size for start, length in found.values()):
+    if end + tarfile.BLOCKSIZE > size:  # a whole tar ends in a block of zeros
         raise ValueError(f"{archive} is truncated; copy it again.")
     return found
 

@@ -75,6 +75,9 @@ def unpair(
             half[modality] = frame[modality].to_numpy()[first]
         halves.append(pd.DataFrame({**half, "split": "train"}, dtype=object))
     whole = pd.concat([frame.drop(index=train), *halves], ignore_index=True)[list(frame.columns)]
+    twice = whole["id"][whole["id"].duplicated()]
+    if len(twice):
+        raise ValueError(f"id {twice.iloc[0]!r} is also what unpair calls a half; give the items other ids.")
     features, masks = {}, {}
     for modality, feature in chosen.items():
         named = dict(zip(ids[train].tolist(), [f"{name}/apart" for name in ids[train]]))  # no row of the pool

@@ -244,6 +244,12 @@ def test_datacomp_metadata_features_and_shards_meet_by_uid(tmp_path, layout, wid
     assert pool.table["clip_l14_similarity_score"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
 
 
+def test_a_short_uid_is_filled_up_with_zeros(tmp_path):
+    (tmp_path / "metadata").mkdir()
+    pd.DataFrame({"uid": ["ab", uid(2)], "text": ["x", "y"]}).to_parquet(tmp_path / "metadata" / "a.parquet")
+    assert LAYOUTS["datacomp"].read(tmp_path)["id"].tolist() == ["0" * 30 + "ab", uid(2)]
+
+
 def test_shards_alone_are_a_pool_and_a_repeated_sample_is_one_item(tmp_path):
     web(tmp_path, (), shards=[(7, 8), (8, 9)])
     frame = LAYOUTS["datacomp"].read(tmp_path)
@@ -257,7 +263,9 @@ def test_a_truncated_shard_is_named(tmp_path):
     web(tmp_path, shards=[(1, 2, 3)])
     place = tmp_path / "shards" / "00000000.tar"
     whole = place.read_bytes()
-    for kept in (700, 1100, len(whole) // 3):
+    with tarfile.open(place) as tar:
+        ends = [member.offset for member in tar][1:]
+    for kept in (700, 1100, len(whole) // 3, *ends):
         place.write_bytes(whole[:kept])
         with pytest.raises(ValueError, match=r"00000000\.tar is truncated"):
             LAYOUTS["datacomp"].read(tmp_path)
@@ -352,6 +360,18 @@ def test_views_are_taken_apart_with_their_items(tmp_path):
     order = [[origin[f"{name}-{k:02d}"] for k in range(1, 24)] for name in ("image", "text")]
     assert sorted(order[0]) != order[0] != order[1]  # names tell nothing of partners
     assert np.mean(np.array(order[0]) == np.array(order[1])) < 0.3
+
+
+def test_ids_like_those_of_halves_are_told_apart_or_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(6, 3)) for name in ("image", "text", "sound")}
+    arrays |= {"id": ["image-1", "image-2", "image-3", "text-4", "e", "f"], "split": ["train"] * 4 + ["test"] * 2}
+    pool = modest.ingest(arrays, tmp_path / "pool", unpair=("image", "text"))
+    views = pool.views()
+    assert views.present[2:, views.names.index("sound")].sum() == 0
+    arrays["id"] = ["a", "b", "c", "d", "text-1", "f"]
+    with pytest.raises(ValueError, match="id 'text-1' is also what unpair calls a half"):
+        modest.ingest(arrays, tmp_path / "other", unpair=("image", "text"))
 
 
 def test_unpair_says_what_it_cannot_take(swaps, tmp_path):
