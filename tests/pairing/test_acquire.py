@@ -74,6 +74,7 @@ def test_candidates_like_the_pool_are_uncertainty_alone(candidates):
     query = acquire(x, pairs, 9, candidates, modality_rule="fixed:text")
     every = margins(unit(x["text"]), range(4, 50), unit(x["image"]), range(4, 40))
     assert query.rows.tolist() == (4 + np.argsort(every, kind="stable")[:9]).tolist()
+    assert query.trace["evaluations"] == (36 + 46) * 4 + 46 * 36  # nothing is left for the second step to choose
 
 
 def test_shuffled_tables_give_the_same_ids():
