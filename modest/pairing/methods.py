@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from modest.pairing import random
 from modest.pairing.acquire import paper, three_steps
+from modest.pairing.auto import auto
 from modest.pairing.badge import badge
 from modest.pairing.certain import certain
 from modest.pairing.cluster_margin import cluster_margin
@@ -35,6 +36,7 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
+    "auto": Method(auto, "n d^2 + n b d", "-", space=False),
     "acquire": Method(three_steps, "n (s + c)", "Zhang and Zhu 2025"),
     "paper": Method(paper, "n (s + c)", "Zhang and Zhu 2025"),
     "random": Method(random.random, "n", "-", space=False, directions=True),
