@@ -103,10 +103,10 @@ def test_anchors_count_as_learned():
 
 def test_a_sample_holds_free_rows_and_is_stated():
     x = sides(7, n=400)
-    free = {"image": np.arange(400) < 30}
-    (query,) = choose(x, None, 2, "auto", free=free, sample=40, directions=[("image", "text")])
-    assert query.trace["sample"] == 40
-    assert (query.rows < 30).all()
+    free = {"image": np.arange(400) % 150 == 0}
+    (query,) = choose(x, None, 3, "auto", free=free, sample=40, directions=[("image", "text")])
+    assert query.trace["sample"] == 60  # 20 for each
+    assert sorted(query.rows.tolist()) == [0, 150, 300]
 
 
 def test_the_fuller_side_is_asked_until_it_is_known():
