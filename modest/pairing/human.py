@@ -89,7 +89,7 @@ def read_tasks(path: str | Path, ids: Mapping[str, Any]) -> list[Query]:
     """
     places = {side: _places(names) for side, names in ids.items()}
     groups: dict[tuple[str, str, int], dict[int, list[int]]] = {}
-    for told, task in _lines(Path(path)):
+    for told, task in task_lines(Path(path)):
         side, target, row = _asked(task, places, told)
         group = groups.setdefault((side, target, int(task.get("round", 0))), {})
         group.setdefault(row, [_place(places, target, name, told) for name in task.get("shortlist", [])])
@@ -135,7 +135,7 @@ def read_answers(
     ways = [(query.modality, query.target, int(query.trace.get("round", 0))) for query in queries]
     places = [{side: _places(_names(query, ids, side)) for side in (query.modality, query.target)} for query in queries]
     answers: list[list[Answer]] = [[] for _ in queries]
-    for told, task in _lines(Path(path)):
+    for told, task in task_lines(Path(path)):
         way = (task.get("side"), task.get("target"), task.get("round", 0))
         if way not in ways:
             raise ValueError(
@@ -155,8 +155,14 @@ def read_answers(
     return answers
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line, task) of every line that is not empty."""
+def task_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ("file line k", task) of every line of a task or answer file that is not empty.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is not there, or a line is no JSON object; the message names the line.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; give the file that holds the tasks or answers.")
     with path.open(encoding="utf-8-sig") as handle:

@@ -16,7 +16,7 @@ import numpy as np
 
 from modest.data.pairs import asked, query_rounds, read_pairs, write_pairs, writing_pairs
 from modest.pairing import Flag, Ledger
-from modest.pairing.human import _lines as task_lines
+from modest.pairing.human import task_lines
 from modest.rounds.book import as_table, count, has, ledger, pending
 from modest.types import Answer, Query
 
