@@ -404,6 +404,16 @@ def test_hard_negative_by_hand():
         choose(x, [[0, 0]], 4, "hard_negative", top=0)
 
 
+def test_the_largest_terms_alone_may_count():
+    # pairs of similarity .6 with either text: (1, 0) has the terms .6 and 0, the diagonal .307 twice
+    x = {"image": np.array([[0.6, 0.8], [0.8, 0.6], [1, 0], [0.5**0.5, 0.5**0.5]]), "text": np.eye(2)}
+    found = [
+        choose(x, [[0, 0], [1, 1]], 1, "hard_negative", directions=[("image", "text")], top=top)[0].rows.tolist()
+        for top in (None, 1, 2)
+    ]
+    assert found == [[3], [2], [3]]
+
+
 def test_hard_negative_without_pairs_draws():
     x = sides(9, 40, 40)
     answers = {tuple(asked(choose(x, None, 6, "hard_negative", seed=s, round=r))) for s in range(3) for r in range(2)}
