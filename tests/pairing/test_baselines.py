@@ -404,7 +404,7 @@ def test_hard_negative_by_hand():
         choose(x, [[0, 0]], 4, "hard_negative", top=0)
 
 
-def test_the_largest_terms_alone_may_count():
+def test_hard_negative_may_count_the_largest_terms_alone():
     # pairs of similarity .6 with either text: (1, 0) has the terms .6 and 0, the diagonal .307 twice
     x = {"image": np.array([[0.6, 0.8], [0.8, 0.6], [1, 0], [0.5**0.5, 0.5**0.5]]), "text": np.eye(2)}
     found = [
