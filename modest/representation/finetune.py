@@ -62,8 +62,8 @@ def finetune(
     loss : ``clip``, whose scale is learned and cut to 100 after each step; ``siglip``, scale and bias learned. They go
         on from ``start`` if it was trained with the same loss.
     lock : side whose tower and projector stay as they are ("image" with the CLIP loss is LiT)
-    plan : left out, the preset ``small`` for towers over ready views, ``ttm`` for anything else; its ``rates`` go by
-        side and "scale"; weight decay is on all that is trained
+    plan : left out, the preset ``small`` for towers over ready views (``adapt`` if they began as the identity), ``ttm``
+        for anything else; its ``rates`` go by side and "scale"; weight decay is on all that is trained
     batch_size : pairs of a step; it changes the CLIP loss, so it belongs to every result. A batch of one is dropped.
     groups : {side: (n,) labels}: pairs whose rows of that side have one label never stand in one batch, as if they
         shared the row. Pairs that do share a row never do: two captions of one picture would be false negatives.
@@ -105,7 +105,7 @@ def finetune(
     net = copy.deepcopy(start.net)
     backbones = {name: replace(start.backbones[name], net=net.encoders[m]) for m, name in enumerate(start.names)}
     _standardise(start, net, tables)
-    plan = plan or _usual(net).plan(len(bought))
+    plan = plan or _usual(start).plan(len(bought))
     columns = [Picked(side.columns[0], bought.index[:, m]) for m, side in enumerate(tables.values())]
     rows = np.arange(len(bought))
     batches = Batches(columns, bought.present, rows, None, batch_size, seed, device=decide(device), deal=dealt)
@@ -135,9 +135,11 @@ def finetune(
     return Run(records(), result, told)
 
 
-def _usual(net: Embedding) -> Tuning:
+def _usual(start: Representation) -> Tuning:
     """Preset where no plan is given."""
-    return PRESETS["small" if all(isinstance(encoder, Tower) for encoder in net.encoders) else "ttm"]
+    if not all(isinstance(encoder, Tower) for encoder in start.net.encoders):
+        return PRESETS["ttm"]
+    return PRESETS["adapt" if start.about.get("first") == "identity" else "small"]
 
 
 def _scale(start: Representation, loss: str) -> Scale:

@@ -3,7 +3,8 @@
 The paper (Zhang and Zhu, arXiv 2510.03247) is not known to say how it trains. ``ttm``: the same authors' code of the
 same month (Test-Time Matching), with the same models and data. ``s-clip``: the scripts of S-CLIP (arXiv 2305.14095), a
 tenth of all pairs. ``open_clip``: defaults of OpenCLIP, made for training from scratch and too hot for fine-tuning.
-``small``: ours, for small towers over ready views, found on generated data (docs/finetune.md says which).
+``small`` and ``adapt``: ours, found on generated data (docs/finetune.md): small towers over ready views, from random
+first weights, and from the identity in a space that is common already.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ PRESETS: Mapping[str, Tuning] = MappingProxyType(
         "s-clip": Tuning(25, 5e-5, 256, 0.2, warmup=10, autocast=True),  # 64 on each of 4 devices
         # epochs and batch: defaults of its arguments; ViT's betas and eps
         "open_clip": Tuning(32, 5e-4, 64, 0.2, betas=(0.9, 0.98), eps=1e-6, warmup=10_000),
-        "small": Tuning(20, 1e-3, 50, 0.05, schedule="cosine_to_tenth"),
+        "small": Tuning(20, 3e-3, 50, 0.05, schedule="cosine_to_tenth"),
+        "adapt": Tuning(20, 3e-4, 50, 0.05, schedule="cosine_to_tenth"),
     }
 )
 

@@ -308,6 +308,10 @@ def test_presets_hold_the_values_of_their_sources():
     assert (s_clip.lr, s_clip.epochs, s_clip.weight_decay, s_clip.plan(2560).warmup) == (5e-5, 25, 0.2, 1.0)
     assert (open_clip.lr, open_clip.betas, open_clip.eps) == (5e-4, (0.9, 0.98), 1e-6)
     assert open_clip.plan(700).warmup == pytest.approx(32 / 5)
+    identity = towers({"image": 8, "text": 8}, width=8, first="identity")
+    same = dict.fromkeys(("image", "text"), data()["image"])
+    assert run(plan=None).about["plan"]["lr"] == PRESETS["small"].lr
+    assert run(identity, same, plan=None).about["plan"]["lr"] == PRESETS["adapt"].lr
     assert list(MODELS) == ["CLIP-B32", "CLIP-L14", "LiT-L14", "SigLIP-B16", "SigLIP-L16"]
     assert MODELS["LiT-L14"].lock == "image"
 

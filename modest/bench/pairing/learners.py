@@ -144,8 +144,9 @@ class Towers:
         if len(pairs) < 2:
             return
         start = self._first if self.retrain == "restart" else self._now
-        plan = replace(PRESETS["small"].plan(len(pairs)), **self.numbers)
-        knobs = {"batch_size": PRESETS["small"].batch_size, **self.knobs}
+        usual = PRESETS["adapt" if self._first.about["first"] == "identity" else "small"]
+        plan = replace(usual.plan(len(pairs)), **self.numbers)
+        knobs = {"batch_size": usual.batch_size, **self.knobs}
         self._now = finetune(start, self._sides, pairs, plan=plan, seed=self.seed, device="cpu", **knobs).result
         self.ready = True
 
