@@ -195,6 +195,18 @@ def test_none_of_these_may_mean_that_nobody_knows(shell, pool):
     assert chosen(shell, pool, "--budget", "1")["free"]["image"] == 36
 
 
+def test_what_was_skipped_is_asked_again_and_waits_again(pool):
+    way = {"method": "random", "directions": [("image", "text")]}
+    first = ask(pool, 36, **way)
+    assert len(pending(pool)) == 36
+    assert answer(pool, first.tasks, rest=True).skipped == 36
+    assert pending(pool).empty
+    second = ask(pool, 36, **way)
+    assert pending(pool)["round"].tolist() == [2] * 36
+    assert answer(pool, fill(second.tasks, lambda name: [])).no_match == 36
+    assert stored.read_pairs(pool.path)["round"].tolist() == [1] * 36 + [2] * 36
+
+
 def test_a_csv_will_do(shell, pool, partner, tmp_path):
     chosen(shell, pool, "--budget", "4", "--side", "image")
     a, b, c, d = [task["id"] for task in tasks_of(pool.path / "rounds" / "1" / "tasks.jsonl")]
