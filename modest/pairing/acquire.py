@@ -106,7 +106,7 @@ def _checked(temperature: float, alpha: float, top: int | None) -> Uncertain:
 def _guarded(setting: Setting, way: Direction, rows: Int, budget: int) -> tuple[Int, int, int]:
     """Candidates less the outliers, the mildest of which stay where fewer than the budget would be left."""
     far, odd, count = outlying(setting.sides[way[0]], rows, setting.seed)
-    stay = np.argsort(np.where(odd, far, -np.inf), kind="stable")[: max(budget, int((~odd).sum()))]
+    stay = np.argsort(far, kind="stable")[: max(budget, int((~odd).sum()))]
     return rows[np.sort(stay)], len(rows) - len(stay), count
 
 
@@ -143,8 +143,7 @@ def _lowest(rows: Int, found: Scored, budget: int, apart: bool) -> Int:
     """
     order = np.lexsort((rows, found.score))
     if apart and found.best is not None:
-        wanted = found.best[order]
-        again = wanted >= 0
-        again[np.unique(wanted, return_index=True)[1]] = False
+        again = np.ones(len(order), dtype=bool)
+        again[np.unique(found.best[order], return_index=True)[1]] = False
         order = np.concatenate([order[~again], order[again]])
     return order[:budget]

@@ -188,16 +188,21 @@ def test_ties_go_to_the_lowest_id():
     assert acquire(x, ONE, 4, 6, modality_rule="radius").rows.tolist() == [1, 2, 3, 4]
 
 
-def test_partner_diversity_passes_over_the_second_of_a_kind():
-    image = np.array([[1.0, 0.0], [0.0, 1.0], [0.02, 1.0], [0.9, 0.5]])
-    x = {"image": np.vstack([[0.0, -1.0], image]), "text": np.vstack([[0.0, -1.0], np.eye(2)])}
-    plain = acquire(x, ONE, 2, 4, modality_rule="fixed:image")
-    assert plain.rows.tolist() == [4, 3]  # .9 - .5 of (.9, .5), then .98 towards text 2
-    assert acquire(x, ONE, 3, 4, modality_rule="fixed:image").rows.tolist() == [4, 3, 1]
-    apart = acquire(x, ONE, 3, 4, modality_rule="fixed:image", partner_diversity=True)
-    assert apart.rows.tolist() == [4, 3, 1]  # two kinds of partner, then the best of the others
-    x["text"] = np.vstack([x["text"], [[0.6, 0.8]]])
-    assert len(acquire(x, ONE, 4, 4, modality_rule="fixed:image", partner_diversity=True)) == 4
+@pytest.mark.parametrize("uncertainty", ["margin", "entropy", "hard_negative"])
+def test_partner_diversity_passes_over_the_second_of_a_kind(uncertainty):
+    image = np.array([[0.0, -1.0], [0.72, 0.69], [0.8, 0.6], [0.1, 0.99]])  # partners text 1, 1, 2
+    x = {"image": image, "text": np.vstack([[0.0, -1.0], np.eye(2)])}
+    knobs = {"modality_rule": "fixed:image", "uncertainty": uncertainty}
+    if uncertainty == "hard_negative":  # row 2 would be mistaken for text 0 more than row 1, and row 1 more than row 3
+        knobs["alpha"] = 3.0
+        assert acquire(x, ONE, 2, 3, **knobs).rows.tolist() == [2, 1]
+        query = acquire(x, ONE, 2, 3, partner_diversity=True, **knobs)
+        assert query.rows.tolist() == [2, 3]
+        assert query.trace["evaluations"] == (3 + 2) * 1 + 4 + 3 * 2
+        return
+    assert acquire(x, ONE, 2, 3, **knobs).rows.tolist() == [1, 2]
+    assert acquire(x, ONE, 2, 3, partner_diversity=True, **knobs).rows.tolist() == [1, 3]
+    assert acquire(x, ONE, 3, 3, partner_diversity=True, **knobs).rows.tolist() == [1, 2, 3]
 
 
 def test_outlier_guard_leaves_out_the_lone_row():
@@ -205,16 +210,13 @@ def test_outlier_guard_leaves_out_the_lone_row():
     cloud = np.array([1.0] * 6) + 0.1 * rng.standard_normal((300, 6))
     cloud[7] = -1.0
     x = {"image": cloud, "text": cloud[::-1].copy()}
-    plain = acquire(x, diagonal(3), 4, 20, modality_rule="fixed:image", uncertainty="hard_negative")
-    guarded = acquire(x, diagonal(3), 20, 20, modality_rule="fixed:image")
-    assert 7 in guarded.rows  # nothing is left out where the budget needs all
-    guarded = acquire(x, diagonal(3), 4, 20, modality_rule="fixed:image", outlier_guard=True, shortlist=3)
+    assert 7 in acquire(x, diagonal(3), 20, 20, modality_rule="fixed:image").rows
+    guarded = acquire(x, diagonal(3), 4, 20, modality_rule="fixed:image", outlier_guard=True)
     assert guarded.trace["left_out"] >= 1
     assert 7 not in guarded.rows
     kept = acquire(x, diagonal(3), 20, 20, modality_rule="fixed:image", outlier_guard=True)
     assert len(kept) == 20
-    assert kept.trace["left_out"] == 0
-    assert len(plain) == 4
+    assert kept.trace["left_out"] == 0  # where the budget needs all
 
 
 @pytest.mark.parametrize(
