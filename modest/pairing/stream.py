@@ -10,8 +10,8 @@ size is a parameter, is theirs; the rest is ours.
 Symbols: M -> items per side of ``batches``; D_t -> the buffer with what is carried; S -> the reference, items in pairs
 or rejected of which at most ``reference`` per side are remembered, chosen farthest-first. The caller trains between
 rounds, and distances under an old model mean nothing: buffer and reference are embedded anew in every round. Cost per
-round: that of the method on M + carry rows and ``reference`` anchors. Held at any time: one buffer, what is carried,
-the reference and the answers of one round.
+round: that of the method on M + carry rows and ``reference`` anchors. Held at any time: one buffer and the next while
+it is read, what is carried, the reference and the answers of one round.
 """
 
 from __future__ import annotations
@@ -142,7 +142,6 @@ def stream(
         ledger = yield from _round(table, embed, budget, state, creates, told)
         state.close(table, ledger, carry, carry_mode, seed)
         state.add(buffers=1, passed=ledger is None)
-        del buffer, table, ledger  # before the next buffer is read
     return state.told()
 
 
