@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
@@ -12,18 +12,19 @@ from modest.cli import output
 from modest.cli.models import model_folder
 from modest.cli.pairs import pairs
 
-if TYPE_CHECKING:
-    from modest.bench import Protocol
-
+USUAL = "random,uncertainty,coreset,acquire"
 JOBS = typer.Option(os.cpu_count() or 1, "--jobs", show_default="cores", help="Processes; they change no result.")
 
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool; its labels must be known."),
-    methods: str = typer.Option("auto,random,kcenter,kmeans,activeft,mmcsal,maxherding", help="Selections, by comma."),
-    budgets: str = typer.Option("0.01,0.02,0.05,0.1", help="Shares (0.05) or counts (200) of labels, by comma."),
+    task: str = typer.Option("labels", help="labels: which items to label; pairing: which alignments to buy."),
+    methods: str = typer.Option("", help="Ways to choose, by comma; left out, the usual ones of the task."),
+    budgets: str = typer.Option("", help="Shares (0.05) or counts (200) by comma; of pairing one, per round."),
     seeds: int = typer.Option(5, help="Seeds 0, 1, ..; each redraws subsample, selection and learner."),
-    learner: str = typer.Option("probe", help="probe, mla, late, concat; mla@supervised, mla@semi_supervised (media)."),
+    learner: str = typer.Option(
+        "", help="probe, mla, late, concat; mla@supervised, mla@semi_supervised (media). Of pairing: ridge, towers."
+    ),
     encoder: list[str] = typer.Option([], "--encoder", help="MODALITY=ENCODER of @supervised. Repeatable."),
     rounds: bool = typer.Option(False, "--rounds", help="Each budget builds on the one before; warm methods may run."),
     first: str = typer.Option("random", "--first", help="First round of warm methods, unless named: maxherding+badge."),
@@ -31,22 +32,32 @@ def command(
     start: str = typer.Option(None, "--start", help="Model of `modest represent` that @semi_supervised starts from."),
     missing: str = typer.Option("0", help="Shares of modality cells to take away, by comma."),
     subsample: float = typer.Option(0.8, help="Share of the training pool that a seed draws."),
-    epochs: int | None = typer.Option(None, help="Epochs of recipes, instead of their default."),
+    epochs: int | None = typer.Option(None, help="Epochs of recipes and towers, instead of their default."),
+    turns: int = typer.Option(10, help="Of pairing: rounds in a pool."),
+    setting: str = typer.Option("pool", help="Of pairing: pool, stream, or both by comma."),
+    buffer: int = typer.Option(4096, help="Of pairing: hidden pairs in a buffer of a stream."),
+    retrain: str = typer.Option("continue", help="Of pairing: continue or restart between rounds."),
     out: Path = typer.Option(Path("bench"), help="Folder of the results; run again to resume."),
     jobs: int = JOBS,
     json: bool = output.JSON,
 ) -> None:
-    """Compare ways of choosing labels: accuracy against budget, with intervals over seeds.
+    """Compare ways of choosing labels, or pairs: score against budget, with intervals over seeds.
 
     Every finished cell is on disk at once: stop it with Ctrl-C, or let it be killed, and the same command goes on.
 
     Example: modest bench pool/ --methods random,maxherding --budgets 0.01,0.05 --seeds 5 --out bench/
     Example: modest bench pool/ --rounds --methods maxherding,badge,maxherding+badge,uherding --out rounds/
+    Example: modest bench pool/ --task pairing --methods random,acquire,coreset --budgets 0.05 --turns 10 --out pairs/
     """
     from modest import bench
     from modest.checks import known
     from modest.encoders.spec import spec
 
+    if known(task, ("labels", "pairing"), "--task") == "pairing":
+        several = {"methods": methods or USUAL, "learner": learner or "ridge", "setting": setting}
+        numbers = {"seeds": seeds, "subsample": subsample, "rounds": turns, "buffer": buffer, "retrain": retrain}
+        numbers |= {"budget": one_budget(budgets or "0.05"), "training": {} if epochs is None else {"epochs": epochs}}
+        return show_pairing(pool, out, {name: _names(told) for name, told in several.items()} | numbers, jobs, json)
     if not rounds and (warm is not None or first != "random"):
         raise ValueError("--first and --warm belong to --rounds; add it, or leave them out.")
     if warm is not None:
@@ -56,11 +67,11 @@ def command(
     protocol = bench.Protocol(
         pool=pool,
         out=out,
-        methods=_names(methods),
-        budgets=tuple(_budget(part) for part in _names(budgets)),
+        methods=_names(methods or "auto,random,kcenter,kmeans,activeft,mmcsal,maxherding"),
+        budgets=tuple(_budget(part) for part in _names(budgets or "0.01,0.02,0.05,0.1")),
         seeds=seeds,
         subsample=subsample,
-        learner=_names(learner),
+        learner=_names(learner or "probe"),
         missing=tuple(_number(part, "missing") for part in _names(missing)),
         rounds=rounds,
         first=first,
@@ -80,13 +91,32 @@ def command(
     output.finish(payload, json, lines, f"modest report {out} --pool {pool}")
 
 
-def follow(label: str, protocol: Protocol, quiet: bool, jobs: int) -> None:
+def show_pairing(pool: Path, out: Path, given: dict[str, Any], jobs: int, json: bool) -> None:
+    """Run a pairing bench, write its plots, and tell its tables."""
+    from modest.bench import pairing, text
+    from modest.report.pairing_plot import write_plots
+
+    protocol = pairing.PairProtocol(pool=pool, out=out, **given)
+    follow("pairing bench", protocol, json, jobs, pairing.run)
+    frame, order = pairing.results(out), list(protocol.methods)
+    metric = "group" if "group" in frame.columns else "recall@1"
+    plots = write_plots(out)
+    payload = {"out": out, "chains": len(frame.groupby(list(pairing.POINT))), "plots": plots}
+    payload |= {"summary": pairing.summarise(frame, metric).to_dict("records")}
+    payload |= {"areas": pairing.areas(frame, metric).to_dict("records")}
+    title = f"{metric} in %, mean [95 % interval over seeds], * best or tied with it; {protocol.retrain} between rounds"
+    lines = [text(pairing.grid(frame, metric, order), f"{title}; columns: queries"), ""]
+    lines += [text(pairing.verdict(frame, metric, order), "area under the curve against pairs; differences in points")]
+    output.finish(payload, json, [*lines, f"results in {out / 'results.csv'}", *(f"plot in {path}" for path in plots)])
+
+
+def follow(label: str, protocol: Any, quiet: bool, jobs: int, run: Any = None) -> None:
     """Run a bench to its end with a progress bar; the predicted time first. Ctrl-C ends the command with code 130."""
-    from modest.bench import run
+    from modest import bench
 
     try:
         with output.progress(label, hidden=quiet) as progress:
-            for record in run(protocol, progress, jobs):
+            for record in (run or bench.run)(protocol, progress, jobs):
                 if record.stage == "plan":
                     cells, finished, seconds = (record.values[name] for name in ("cells", "finished", "seconds"))
                     left = f"the other {cells - finished} take about {seconds:.0f} s"
@@ -98,6 +128,13 @@ def follow(label: str, protocol: Protocol, quiet: bool, jobs: int) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def one_budget(text: str) -> int | float:
+    """The budget of a round; ValueError for several."""
+    if len(_names(text)) != 1:
+        raise ValueError(f"--budgets {text!r} names several; of pairing it is one share or count, that of a round.")
+    return _budget(text)
 
 
 def _budget(text: str) -> int | float:
