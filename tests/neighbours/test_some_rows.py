@@ -60,3 +60,10 @@ def test_mean_distance(unit):
     mean = mean / np.linalg.norm(mean) if unit else mean
     found = mean_distance(Rows(Views({"x": x}), unit=unit, device="cpu"))
     np.testing.assert_allclose(found.numpy(), ((e - mean) ** 2).sum(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_top_k_lists_copies_by_the_lowest_row():
+    rows = Rows(Views({"x": np.tile(np.eye(3), (40, 1))}), device="cpu")
+    value, at = top_k(rows, torch.eye(3)[:1], 40)
+    assert at[0].tolist() == list(range(0, 120, 3))
+    assert value.tolist() == [[1.0] * 40]

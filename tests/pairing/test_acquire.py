@@ -214,6 +214,9 @@ def test_outlier_guard_leaves_out_the_lone_row():
     guarded = acquire(x, diagonal(3), 4, 20, modality_rule="fixed:image", outlier_guard=True)
     assert guarded.trace["left_out"] >= 1
     assert 7 not in guarded.rows
+    almost = acquire(x, diagonal(3), 19, 20, modality_rule="fixed:image", outlier_guard=True)
+    assert almost.trace["left_out"] == 1  # the worst goes first
+    assert 7 not in almost.rows
     kept = acquire(x, diagonal(3), 20, 20, modality_rule="fixed:image", outlier_guard=True)
     assert len(kept) == 20
     assert kept.trace["left_out"] == 0  # where the budget needs all
