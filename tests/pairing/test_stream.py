@@ -322,3 +322,11 @@ def test_what_nobody_could_answer_is_not_carried():
     _, told = follow(stream(buffers(), embed, 6, carry=60, modality_rule="fixed:image"), shrugs)
     assert len(asked) == len(set(asked)) == told["asked"] == 30
     assert (told["pairs"], told["rejected"], told["cost"]) == (0, 0, 30.0)
+
+
+def test_rejected_rows_are_remembered_as_covered():
+    (buffer,) = buffers(40, 40)
+    steps = stream([buffer, buffer], embed, 6, modality_rule="fixed:image")
+    first = next(steps)
+    second = steps.send([Answer(row, (), "no_match") for row in first.rows.tolist()])
+    assert not set(first.ids.tolist()) & set(second.ids.tolist())
