@@ -25,7 +25,7 @@ class Method:
     """One way: ``function(setting, budget, **knobs) -> list[Asked]``, its cost and its paper.
 
     ``space``: it compares the sides with each other, which must then have as many features. ``directions``: it may ask
-    in several directions at once.
+    in several directions at once. ``views``: it can look at what the towers see instead of the sides.
     """
 
     function: Callable[..., list[Asked]]
@@ -33,10 +33,11 @@ class Method:
     paper: str
     space: bool = True
     directions: bool = False
+    views: bool = False
 
 
 METHODS: Mapping[str, Method] = {
-    "auto": Method(auto, "n d^2 + n b d", "-", space=False),
+    "auto": Method(auto, "n d^2 + n b d", "-", space=False, views=True),
     "acquire": Method(three_steps, "n (s + c)", "Zhang and Zhu 2025"),
     "paper": Method(paper, "n (s + c)", "Zhang and Zhu 2025"),
     "random": Method(random.random, "n", "-", space=False, directions=True),

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modest.bench.pairing.learners import LEARNERS
+from modest.bench.pairing.learners import LEARNERS, standardised
 from modest.bench.pairing.protocol import PairProtocol
 from modest.bench.pairing.sets import PairGround
 from modest.data.files import rows_hash
@@ -63,6 +63,7 @@ class Chain:
         self.ledger = Ledger({name: len(x) for name, x in self.sides.items()})
         self.learner = LEARNERS[task.learner](task.seed, protocol.retrain, **protocol.training_of(task.learner))
         self.learner.start(self.sides, ground.given.common)
+        self.views = {} if ground.given.common else {name: standardised(x) for name, x in self.sides.items()}
 
     def rounds(self) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
         """(row of results, seconds) of every round; first, where there is a space at once, of no round at all."""
@@ -92,6 +93,8 @@ class Chain:
         method, knobs = self.protocol.knobs(self.task.method, budget)
         if not self.learner.ready and (self.protocol.first == "shared" or METHODS[method].space):
             method, knobs = FIRST, {}
+        if METHODS[method].views and self.views:
+            knobs = {"views": seen.views, **knobs}
         found = choose(**seen.given, budget=budget, method=method, seed=self.task.seed, round=number, **knobs)
         return [seen.outside(query) for query in found if len(query)]
 
@@ -145,6 +148,7 @@ class _Seen:
         ids = {name: np.char.zfill(rows.astype(str), len(str(len(free[name])))) for name, rows in self._rows.items()}
         plain = {name: chain.sides[name][rows] for name, rows in self._rows.items()}
         sides = chain.learner.embed(plain) if chain.learner.ready else plain
+        self.views = {name: x[self._rows[name]] for name, x in chain.views.items()}
         inside = [np.searchsorted(rows, pairs[:, k]) for k, rows in enumerate(self._rows.values())]
         self.given: dict[str, Any] = {"sides": sides, "pairs": np.stack(inside, 1), "free": self.free, "ids": ids}
 
