@@ -14,6 +14,7 @@ from modest.data.files import read_table
 from modest.rounds.answers import answer
 from modest.rounds.asking import ask
 from modest.rounds.book import ledger, pending
+from modest.rounds.streaming import ask_stream
 from modest.training import Plan
 from tests.killing import in_fork
 
@@ -518,6 +519,18 @@ def test_ready_vectors_of_a_table_need_no_encoder(shell, tmp_path):
     said = shell(*one, "--buffer", "12", "--side", "text", "--json")
     assert said.code == 0, said.err
     assert [one["modality"] for one in json.loads(said.out)["files"]] == ["text", "text"]
+
+
+def test_what_was_asked_in_a_buffer_is_covered_in_the_next(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    frame = pd.DataFrame({"id": [f"n{k:02d}" for k in range(24)], "a": [*vectors, *vectors], "b": [*vectors, *vectors]})
+    frame.to_parquet(tmp_path / "s.parquet")
+    fields = {"image": "a", "text": "b"}
+    knobs = {"method": "coreset", "directions": [("image", "text")], "buffer": 12}
+    told = list(ask_stream([tmp_path / "s.parquet"], tmp_path / "t", 4, fields, {}, **knobs))
+    first, second = ({int(task["id"][-2:]) % 12 for task in tasks_of(one.path)} for one in told)
+    assert len(first) == len(second) == 4
+    assert not first & second
 
 
 def test_help_of_every_command_has_an_example(shell):
