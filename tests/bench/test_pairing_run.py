@@ -161,6 +161,13 @@ def test_buffers_hold_whole_pairs_once():
     assert [row["round"] for row in rows] == list(range(len(buffers)))
 
 
+def test_a_wrong_answer_in_a_stream_is_of_the_buffer():
+    chain, rows = played({"buffer": 16, "noise": 1.0}, paired(common=True), "random", "stream")
+    buffers, pairs = list(chain._buffers()), chain.ledger.pairs
+    assert rows[-1]["wrong"] == len(pairs) > 10
+    assert all(sum(a in part["image"] and b in part["text"] for part in buffers) == 1 for a, b in pairs.tolist())
+
+
 def test_ridge_leaves_out_one_by_one():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((9, 5)), rng.standard_normal((9, 3))

@@ -65,6 +65,16 @@ def test_rows_without_partner_stay_and_one_row_may_have_several():
     assert set(range(5, 12)) <= set(rows["b"].tolist())
 
 
+def test_a_row_stays_with_the_pair_that_is_kept():
+    x = np.random.default_rng(0).standard_normal((8, 3))
+    pairs = np.array([[k, k // 4] for k in range(8)])
+    ground = prepare("toy", PairedSides({"a": x, "b": x[:2]}, pairs, {"a": x, "b": x}, pairs))
+    for seed in range(5):
+        sides, truth = ground.pool(seed, 0.5)
+        assert len(truth) == len(sides["a"]) == 4
+        assert len(sides["b"]) == len(np.unique(truth[:, 1]))
+
+
 def test_scores_are_those_of_the_functions():
     given = paired(common=True)
     scores = prepare("toy", given).score(given.test)

@@ -143,8 +143,8 @@ class _Seen:
         self._chain, pairs = chain, chain.ledger.pairs
         self.pairs = int(np.isin(chain.truth[:, 0], buffer[chain.names[0]]).sum())
         self._rows = {name: np.union1d(buffer[name], pairs[:, k]) for k, name in enumerate(chain.names)}
-        free, own = chain.ledger.free, {name: np.isin(rows, buffer[name]) for name, rows in self._rows.items()}
-        self.free = {name: free[name][rows] & own[name] for name, rows in self._rows.items()}
+        free = chain.ledger.free  # no row of a pair is
+        self.free = {name: free[name][rows] for name, rows in self._rows.items()}
         ids = {name: np.char.zfill(rows.astype(str), len(str(len(free[name])))) for name, rows in self._rows.items()}
         plain = {name: chain.sides[name][rows] for name, rows in self._rows.items()}
         sides = chain.learner.embed(plain) if chain.learner.ready else plain
