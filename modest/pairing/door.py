@@ -20,7 +20,7 @@ def choose(
     sides: Mapping[str, Any],
     pairs: Any = None,
     budget: int | float = 0.05,
-    method: str = "random",
+    method: str = "auto",
     *,
     free: Mapping[str, Any] | None = None,
     anchors: Mapping[str, Any] | None = None,
