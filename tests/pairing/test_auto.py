@@ -15,7 +15,7 @@ def centred(x):
     return unit(x - x.mean(0))
 
 
-def dense(x, covered, free, budget, noise=3.0):
+def dense(x, covered, free, budget, noise=0.3):
     """The greedy design with the whole covariance of predictions, one row learned after the other."""
     k = x @ x.T
 
