@@ -1,6 +1,6 @@
-"""Auto: asks about the rows that teach a linear map most, of the side that has most left to teach. Ours.
+"""Auto: asks about the rows that teach a linear map most, or, where a space is ready, about its doubts. Ours.
 
-Coverage by distance buys outliers, uncertainty under a model of few pairs is mostly noise. What a linear map from a
+Coverage by distance buys outliers, and the doubts of a model of few pairs are mostly noise. What a linear map from a
 side does not know yet needs neither: it follows from which rows were bought. This is greedy transductive experimental
 design (Yu, Bi and Tresp, ICML 2006), of each side alone, given the pairs so far.
 
@@ -14,17 +14,20 @@ design (Yu, Bi and Tresp, ICML 2006), of each side alone, given the pairs so far
     side         the larger of           mean_i k_i / tr(M M)               directions not learned yet
 
 1 / tr(M M) is the effective number of directions of a side's rows. Every pick updates S, S M S and both quadratic forms
-by rank one. What a side has left counts per unit of what asking it costs. No similarity between the sides is ever
-needed, so this runs before any pair is bought, and on sides of different width. ``views`` are the rows to look at
-instead of the sides: what the towers see, where these are still to be learned. ``noise`` 3, fixed on two sets, fell
-short on two others; 0.3 was taken with all four seen (docs/results).
-Cost n d^2 + 2 n B d; memory n d of a sample of at least 20 rows for every pick.
+by rank one. What a side has left counts per unit of what asking it costs. No similarity between the sides is needed, so
+this runs before any pair is bought, and on sides of different width. ``views`` are the rows to look at: what the towers
+see, where these are learned from scratch. Without them, sides that share a space are taken for a ready model's: its map
+is there already, and its doubts say more than what a new map would have to learn, so ``badge`` chooses.
+
+``noise`` 3, fixed on two sets, fell short on the two others, the design on a ready space too; noise 0.3 and the choice
+of rule were made with all four seen (docs/results).
+Cost n d^2 + 2 n B d, memory n d, of a sample of at least 20 rows for every pick; with ``badge``, as there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,7 @@ from numpy.typing import NDArray
 
 from modest.data.keys import order
 from modest.neighbours import Rows
+from modest.pairing.badge import badge
 from modest.pairing.modality_rule import direction
 from modest.pairing.sides import Asked, Setting, Side
 from modest.types import Bool, Float, Int, Views
@@ -44,7 +48,7 @@ _CHUNK = 4096
 def auto(
     setting: Setting, budget: int, *, views: Mapping[str, Any] | None = None, noise: float = 0.3, sample: int = SAMPLE
 ) -> list[Asked]:
-    """Rows of one side, those that teach most first.
+    """Rows of one side, those that teach most first; of both, as ``badge``, in a ready space.
 
     Parameters
     ----------
@@ -54,8 +58,9 @@ def auto(
     noise : variance of an observation, in units of a row's squared length
     sample : rows of a side looked at, drawn by (seed, id); at least 20 for each to be asked about
 
-    ``trace`` has ``left`` {side: directions not learned yet}, ``sample`` rows looked at of the side asked,
-    ``unlearned`` (mean variance left after these picks) and ``evaluations``, 0: no two rows are compared.
+    ``trace`` has ``rule``, "design" or "badge"; of a design ``left`` {side: directions not learned yet}, ``sample``
+    rows looked at of the side asked, ``unlearned`` (mean variance left after these picks) and ``evaluations``, 0: no
+    two rows are compared.
 
     Raises
     ------
@@ -66,6 +71,8 @@ def auto(
         raise ValueError(f"noise={noise} must be a number above 0.")
     if sample < 1:
         raise ValueError(f"sample={sample} must be at least 1.")
+    if views is None and setting.common:
+        return [replace(asked, trace={**asked.trace, "rule": "badge"}) for asked in badge(setting, budget)]
     seen = {name: _seen(side, (views or {}).get(name)) for name, side in setting.sides.items()}
     odd = [name for name in views or {} if name not in seen]
     if odd:
@@ -77,7 +84,7 @@ def auto(
     one, rows = designs[way[0]], kept[way[0]]
     free = setting.sides[way[0]].free[rows]
     picks = one.picked(min(budget, int(free.sum())), free, noise)
-    trace = {"left": left, "sample": len(rows), "unlearned": float(one.own.mean()), "evaluations": 0}
+    trace = {"rule": "design", "left": left, "sample": len(rows), "unlearned": float(one.own.mean()), "evaluations": 0}
     return [Asked(*way, rows[picks], trace)]
 
 

@@ -37,7 +37,7 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
-    "auto": Method(auto, "n d^2 + n b d", "-", space=False, views=True),
+    "auto": Method(auto, "n d^2 + n b d", "-", space=False, directions=True, views=True),
     "acquire": Method(three_steps, "n (s + c)", "Zhang and Zhu 2025"),
     "paper": Method(paper, "n (s + c)", "Zhang and Zhu 2025"),
     "random": Method(random.random, "n", "-", space=False, directions=True),

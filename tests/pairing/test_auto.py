@@ -86,9 +86,9 @@ def test_views_are_looked_at_instead_of_sides_in_the_same_order():
 
 def test_costs_decide_the_side():
     x = {"image": sides()["image"], "text": sides(4)["image"]}
-    (query,) = choose(x, None, 5, "auto")
+    (query,) = choose(x, None, 5, "auto", views=x)
     dear = (query.modality, query.target)
-    (other,) = choose(x, None, 5, "auto", costs={dear: 10.0})
+    (other,) = choose(x, None, 5, "auto", costs={dear: 10.0}, views=x)
     assert other.modality == query.target
 
 
@@ -99,6 +99,15 @@ def test_anchors_count_as_learned():
     (without,) = choose(x, None, 4, "auto")
     assert query.trace["left"]["image"] < without.trace["left"]["image"]
     assert query.trace["left"]["text"] == without.trace["left"]["text"]
+
+
+def test_a_ready_space_is_asked_by_its_doubts():
+    x = {"image": sides()["image"], "text": sides(4)["image"]}
+    told, plain = choose(x, [[1, 2]], 9, "auto", seed=3), choose(x, [[1, 2]], 9, "badge", seed=3)
+    assert [query.rows.tolist() for query in told] == [query.rows.tolist() for query in plain]
+    assert {query.trace["rule"] for query in told} == {"badge"}
+    (query,) = choose(x, [[1, 2]], 9, "auto", views=x)
+    assert query.trace["rule"] == "design"
 
 
 def test_a_sample_holds_free_rows_and_is_stated():
@@ -112,10 +121,10 @@ def test_a_sample_holds_free_rows_and_is_stated():
 def test_the_fuller_side_is_asked_until_it_is_known():
     rng = np.random.default_rng(0)
     x = {"image": rng.standard_normal((80, 20)), "text": np.c_[rng.standard_normal((80, 2)), np.zeros((80, 18))]}
-    (query,) = choose(x, None, 5, "auto")
+    (query,) = choose(x, None, 5, "auto", views=x)
     assert query.modality == "image"
     pairs = np.stack([np.arange(79), np.arange(79)], axis=1)
-    (query,) = choose(x, pairs, 1, "auto", free={"image": np.arange(80) == 79, "text": np.arange(80) == 79})
+    (query,) = choose(x, pairs, 1, "auto", views=x, free={"image": np.arange(80) == 79, "text": np.arange(80) == 79})
     assert len(query) == 1
 
 
