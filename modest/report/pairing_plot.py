@@ -6,7 +6,8 @@ The last two are Figures 4 and 5 of Zhang and Zhu, arXiv 2510.03247, drawn from 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ def pairing_curves(frame: pd.DataFrame, metric: str, title: str = "") -> Figure:
     """
     told = pairing.summarise(frame, metric)
     figure, axes = _one(title)
-    for method in dict.fromkeys(frame["method"]):
+    for method, dash in _dashes(frame["method"]).items():
         own = told[told["method"] == method].sort_values("asked")
         axes.fill_between(own["asked"], own["low"], own["high"], color=colour(method), alpha=0.12, linewidth=0)
-        axes.plot(own["asked"], own["mean"], color=colour(method), linewidth=1.8, label=method)
+        axes.plot(own["asked"], own["mean"], color=colour(method), linestyle=dash, linewidth=1.8, label=method)
     axes.set_xlabel("queries asked")
     axes.set_ylabel(f"{metric} on the test rows")
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
@@ -50,11 +51,13 @@ def pairing_diagnostics(frame: pd.DataFrame, title: str = "") -> Figure:
     sides = [name.removeprefix("asked:") for name in frame.columns if name.startswith("asked:")]
     figure, grid = panels(10.5, 3.0 * len(sides), len(sides), 3)
     heads = ("radius before the choice", "AUROC of the margin", "share of the queries")
+    dashes = _dashes(told["method"])
     for method, own in told.groupby("method", sort=False):
+        line = {"color": colour(str(method)), "linestyle": dashes[str(method)], "linewidth": 1.6, "label": str(method)}
         asked = own[[f"asked:{side}" for side in sides]].sum(axis=1)
         for row, side in zip(grid, sides):
             for axes, value in zip(row, (own[f"radius:{side}"], own[f"auroc:{side}"], own[f"asked:{side}"] / asked)):
-                axes.plot(own["round"] + 1, value, color=colour(str(method)), linewidth=1.6, label=str(method))
+                axes.plot(own["round"] + 1, value, **line)
     for row, side in zip(grid, sides):
         for axes, head in zip(row, heads):
             axes.set_title(f"{side}: {head}", loc="left", color=INK, fontsize=10)
@@ -127,6 +130,16 @@ def write_plots(folder: str | Path) -> list[Path]:
                 temporary.write_text(svg(figure), encoding="utf-8")
             written += [path, path.with_suffix(".svg")]
     return written
+
+
+def _dashes(methods: Iterable[str]) -> dict[str, str]:
+    """Line style of every method, in their order: solid for the first of a colour, another for each that shares it."""
+    used: Counter[str] = Counter()
+    found = {}
+    for name in dict.fromkeys(str(method) for method in methods):
+        found[name] = ("-", "--", ":", "-.")[used[colour(name)] % 4]
+        used[colour(name)] += 1
+    return found
 
 
 def _size(name: str) -> float:

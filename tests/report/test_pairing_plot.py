@@ -64,3 +64,12 @@ def test_plots_are_written_beside_the_results(finished):
     assert {path.suffix for path in written} == {".png", ".svg"}
     before = {path: path.read_bytes() for path in written if path.suffix == ".svg"}
     assert {path: path.read_bytes() for path in write_plots(finished[0]) if path.suffix == ".svg"} == before
+
+
+def test_methods_of_one_colour_have_lines_of_their_own():
+    from modest.pairing import METHODS
+    from modest.report.pairing_plot import _dashes
+    from modest.report.plots import colour
+
+    styles = {(colour(name), dash) for name, dash in _dashes(METHODS).items()}
+    assert len(styles) == len(METHODS)
