@@ -12,7 +12,7 @@ from modest.cli import output
 from modest.cli.models import model_folder
 from modest.cli.pairs import pairs
 
-USUAL = "random,uncertainty,coreset,acquire"
+USUAL = "random,uncertainty,coreset,acquire,auto"
 JOBS = typer.Option(os.cpu_count() or 1, "--jobs", show_default="cores", help="Processes; they change no result.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +20,22 @@ SEED = typer.Option(0, "--seed", help="Seed of every random draw.")
 def finish(payload: dict[str, Any], json: bool, text: Sequence[str] = (), following: str | None = None) -> None:
     """End a command: the payload as JSON, or its text lines and the command to run next."""
     if json:
-        sys.stdout.write(json_module.dumps({**payload, "next": following}, default=str) + "\n")
+        sys.stdout.write(json_module.dumps(_numbers({**payload, "next": following}), default=str) + "\n")
         return
     for line in text:
         sys.stdout.write(line + "\n")
     if following:
         sys.stdout.write(f"next: {following}\n")
     sys.stdout.flush()
+
+
+def _numbers(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {name: _numbers(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_numbers(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

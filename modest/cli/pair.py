@@ -9,14 +9,18 @@ import typer
 
 from modest.cli import pair_train
 from modest.cli.output import JSON, SEED, finish, table
-from modest.cli.pairs import number, pairs
+from modest.cli.pairs import items, number, one_knob, pairs
 
 if TYPE_CHECKING:
     from modest.pairing import Query
     from modest.rounds.asking import Asking
 
 app = typer.Typer(
-    help="Buy pairs: choose whom to ask for a partner, read the answers, train on them.", no_args_is_help=True
+    help="""Buy pairs: choose whom to ask for a partner, read the answers, train on them.
+
+    Example: modest pair choose pool --budget 200
+    """,
+    no_args_is_help=True,
 )
 app.command("train")(pair_train.command)
 
@@ -25,8 +29,10 @@ app.command("train")(pair_train.command)
 def choose(
     places: list[str] = typer.Argument(..., metavar="POOL | SHARDS...", help="Pool folder; shards with --stream."),
     budget: str = typer.Option(..., "--budget", "-b", help="Rows to ask about (200), or a share of the free ones."),
+    method: str = typer.Option(
+        None, "--method", "-m", help="auto; acquire with any of the next four or --stream; or another, see docs."
+    ),
     candidates: int = typer.Option(None, "--candidates", "-c", help="Rows that cover a side; the budget is of them."),
-    method: str = typer.Option("acquire", "--method", "-m", help="A name of modest.pairing.METHODS; see docs."),
     rule: str = typer.Option(None, "--rule", help="Which side: relative, radius, mean_gap, cost, alternate ..."),
     uncertainty: str = typer.Option(None, "--uncertainty", help="margin, entropy, least_confidence, bidirectional ..."),
     side: str | None = typer.Option(None, "--side", help="Ask about rows of this side alone."),
@@ -50,20 +56,21 @@ def choose(
 
     Rows in a pair, without partner, or asked and not answered yet are not asked again. Partners may be any row.
 
+    Example: modest pair choose pool --budget 200
     Example: modest pair choose pool --budget 200 --candidates 800
     Example: modest pair choose pool --budget 200 --method random --side text --cost text:image=2
     Example: modest pair choose --stream shards/*.tar --into tasks --budget 50 --encoder image=pixels --encoder text=URI
     """
     from modest.checks import known
-    from modest.cli.select import _budget, _knob
     from modest.pairing import METHODS
 
-    known(method, METHODS, "method")
     told = {"candidates": candidates, "modality_rule": rule, "uncertainty": uncertainty}
-    knobs = {name: value for name, value in told.items() if value is not None} | dict(map(_knob, knob))
+    steps = {name: value for name, value in told.items() if value is not None}
+    method = known(method or ("acquire" if steps or side is not None or stream else "auto"), METHODS, "method")
+    knobs = steps | dict(map(one_knob, knob))
     options: dict[str, Any] = {"shortlist": shortlist, "seed": seed, "memory": memory, "device": device, **knobs}
     options["costs"] = {_way(way): number("--cost", way, told) for way, told in pairs(cost, "--cost").items()} or None
-    count = _budget(budget, None) or 0
+    count = items(budget)
     if stream:
         from modest.cli.pair_stream import streamed
 
@@ -91,6 +98,8 @@ def _choose(
     from modest.rounds.asking import ask
 
     pool = modest.open(place)
+    if model is not None and views:
+        raise ValueError("--model embeds the pool by itself and --views are ready ones; give one of the two.")
     if model is not None:
         options["model"] = modest.load(model_folder(pool.path, model), device=options["device"])
         if not hasattr(options["model"], "encode"):
@@ -105,8 +114,10 @@ def _choose(
 
 
 def _tell(place: str, asking: Asking, json: bool) -> None:
+    import numpy as np
+
     queries = asking.queries
-    payload = {
+    payload: dict[str, Any] = {
         "pool": place,
         "round": asking.number,
         "tasks": str(asking.tasks),
@@ -121,8 +132,12 @@ def _tell(place: str, asking: Asking, json: bool) -> None:
         f"{len(q)} of {asking.free[q.modality]:,} free rows of {q.modality} need their {q.target}, chosen by {q.method}"
         for q in queries
     ]
+    left = queries[0].trace["budget"] - payload["asked"]
+    text += [f"{left:,} of the budget are left: {queries[0].method} asks one side a round"] if left else []
     text += [f"{asking.earlier:,} questions of earlier rounds wait for answers"] if asking.earlier else []
-    shown = [(i, f"{m:.4f}") for i, m in zip(queries[0].ids, queries[0].margins)][:10]
+    if np.isnan(queries[0].margins).all():
+        text += ["no shortlists: the views have no common space yet, which modest pair train makes"]
+    shown = [(i, "-" if np.isnan(m) else f"{m:.4f}") for i, m in zip(queries[0].ids, queries[0].margins)][:10]
     text += [table("First of them", ("id", "margin"), shown), f"written: {asking.tasks}"]
     finish(payload, json, text, f"modest pair add {place} {asking.tasks}  (once the answers are filled in)")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from modest.cli.output import JSON, SEED, finish, table
+from modest.cli.pairs import items, one_knob
 
 if TYPE_CHECKING:
     from modest.types import Choice
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     pool: str = typer.Argument(..., help="Pool folder, as made by `modest ingest`."),
-    budget: str = typer.Option(
+    budget: str | None = typer.Option(
         None, "--budget", "-b", help="Items (200) or a share of the candidates (0.01); left out: what --total buys."
     ),
     method: str = typer.Option("auto", "--method", "-m", help="A name from `modest methods`."),
@@ -67,10 +67,10 @@ def command(
             "or rehearse with --ignore-labels."
         )
     options = limits(opened.table.iloc[rows], quota, group_by, cost, total)
-    count = _budget(budget, total)
+    count = None if budget is None and total is not None else items(budget)
     options |= warm_arrays(opened, model, method, rows, taken, device)
     options["since"] = last_state(opened.rounds, method) if METHODS[method].increments else None
-    knobs = dict(map(_knob, knob))
+    knobs = dict(map(one_knob, knob))
     views = opened.views(rows=rows)
     choice = modest.select(views, count, method, seed, taken, memory=memory, device=device, **options, **knobs)
     about = {"split": split, "ignore_labels": ignore_labels} | ({} if model is None else {"model": model})
@@ -105,24 +105,3 @@ def _tell(choice: Choice, pool: Path, number: int, free: int, silent: int, json:
         f"written: {folder}",
     ]
     finish(payload, json, text, following=f"modest train {pool} --method mla  (once the chosen items have labels)")
-
-
-def _budget(text: str | None, total: float | None) -> int | float | None:
-    if text is None and total is None:
-        raise ValueError("--budget is missing; give items (200), a share (0.01), or --cost with --total.")
-    if text is None:
-        return None
-    try:
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
-    except ValueError as error:
-        raise ValueError(f"--budget {text!r} is no number; give items (200) or a share (0.01).") from error
-
-
-def _knob(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ValueError(f"--knob {text!r} must look like name=value.")
-    try:
-        return name, json_module.loads(value)
-    except json_module.JSONDecodeError:
-        return name, value

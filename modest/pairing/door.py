@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -73,19 +74,23 @@ def choose(
     """
     begin = time.perf_counter()
     entry = METHODS[known(method, METHODS, "method")]
+    if shortlist < 0:
+        raise ValueError(f"shortlist={shortlist} is below 0; give how many likely partners to list.")
     setting = read_setting(sides, pairs, free, anchors, ids, directions, costs, seed, round, memory, device)
     if entry.space and not setting.common:
         told = ", ".join(f"{name} {side.rows.width}" for name, side in setting.sides.items())
         raise ValueError(
             f"method {method!r} compares the sides, which have no common space ({told} features); "
-            "train towers on a few pairs first (modest.representation.finetune)."
+            "choose by auto, random, coreset or typiclust, or train towers on a few pairs first (modest pair train)."
         )
     count = budget_items(budget, *_free(setting))
     try:
         asked = entry.function(setting, count, **knobs)
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
-            raise TypeError(f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}.") from error
+            there = ", ".join(list(signature(entry.function).parameters)[2:]) or "none"
+            told = f"method {method!r} has no such knob: {str(error).split('argument ')[-1]}"
+            raise TypeError(f"{told}; its knobs: {there}.") from error
         raise
     seconds = time.perf_counter() - begin
     trace = {"method": method, "budget": count, "seed": seed, "round": round, "knobs": knobs, "seconds": seconds}
@@ -97,7 +102,10 @@ def _free(setting: Setting) -> tuple[int, int]:
     names = {way[0] for way in setting.askable}
     free = [int(setting.sides[name].free.sum()) for name in names]
     if not free:
-        raise ValueError("no row is free in any side that may be asked; every alignment is bought, or free says so.")
+        raise ValueError(
+            "no row is free in any side that may be asked: all are bought, rejected or wait for an answer; "
+            "add rows, or answers."
+        )
     return max(free), sum(free)
 
 

@@ -165,11 +165,13 @@ def task_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; give the file that holds the tasks or answers.")
-    with path.open(encoding="utf-8-sig") as handle:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as handle:
         for number, line in enumerate(handle, start=1):
             if not line.strip():
                 continue
             told = f"{path} line {number}"
+            if any("\udc80" <= letter <= "\udcff" for letter in line):
+                raise ValueError(f"{told} is no UTF-8 text; save the file as that.")
             try:
                 task = json.loads(line)
             except ValueError as error:

@@ -121,6 +121,10 @@ def _tasks(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; give the file that holds the answers.")
+    try:
+        path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no UTF-8 text; save it as CSV in UTF-8.") from None
     with path.open(encoding="utf-8-sig", newline="") as handle:
         reader = csv.DictReader(handle)
         if not {"id", "match"} <= set(reader.fieldnames or ()):
@@ -190,7 +194,8 @@ class _Asked:
             raise ValueError(f"{told} names {name!r}, which has no {target}; answer with an id that has.")
         if inside is not None and not inside[row]:
             raise ValueError(
-                f"{told} names {name!r} of split {self.pool.split[row]}, outside the rows that were asked."
+                f"{told} names {name!r} of split {self.pool.split[row]}, outside the rows that were asked; "
+                "answer with one of these."
             )
         return row
 

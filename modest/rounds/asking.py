@@ -45,7 +45,7 @@ class Asking:
 def ask(
     pool: Pool,
     budget: int | float,
-    method: str = "acquire",
+    method: str = "auto",
     *,
     encoders: Mapping[str, str] | Sequence[str] | None = None,
     model: Representation | None = None,

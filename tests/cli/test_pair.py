@@ -109,7 +109,7 @@ def test_the_same_choice_by_hand(pool):
     sides, _ = stored.sides(pool)
     arrays = {name: side.arrays[name] for name, side in sides.items()}
     want = choose(arrays, None, 6, "acquire", candidates=20, ids={n: s.ids for n, s in sides.items()}, seed=3)
-    got = ask(pool, 6, candidates=20, seed=3).queries
+    got = ask(pool, 6, "acquire", candidates=20, seed=3).queries
     assert [q.ids.tolist() for q in got] == [q.ids.tolist() for q in want]
     assert [q.shortlists.tolist() for q in got] == [q.shortlists.tolist() for q in want]
 
@@ -314,6 +314,10 @@ def test_files_that_cannot_be_read(shell, pool, tmp_path):
     chosen(shell, pool, "--budget", "1")
     for name in ("a.jsonl", "a.csv"):
         assert "is not there" in shell("pair", "add", pool.path, tmp_path / name).err
+    for name in ("a.jsonl", "a.csv"):
+        (tmp_path / name).write_bytes(b"\x89PNG id,match")
+        said = shell("pair", "add", pool.path, tmp_path / name)
+        assert (said.code, f"{tmp_path / name}" in said.err, "is no UTF-8 text; save" in said.err) == (2, True, True)
     (tmp_path / "a.csv").write_text("id,partner\n1,2\n")
     assert (
         "has the columns id, partner; it needs id and match" in shell("pair", "add", pool.path, tmp_path / "a.csv").err
@@ -339,6 +343,9 @@ def test_questions_that_cannot_be_are_refused(shell, pool, tmp_path):
     assert "takes one pool" in says(pool.path, pool.path, "--budget", "3")
     assert "takes one pool" in says(pool.path, "--budget", "3", "--encoder", "image=pixels")
     assert "'other' is unknown" in says(pool.path, "--budget", "3", "--split", "other")
+    assert "its knobs: noise" not in says(pool.path, "--budget", "3", "--method", "random", "--knob", "noise=1")
+    assert "its knobs: views, noise, sample." in says(pool.path, "--budget", "3", "--knob", "outlier_guard=true")
+    assert "shortlist=-1 is below 0" in says(pool.path, "--budget", "3", "--shortlist", "-1")
     assert "no view image=clip" in says(pool.path, "--budget", "3", "--views", "image=clip,text=given")
     one = modest.ingest({"image": np.eye(3)}, tmp_path / "one")
     assert "a view of image alone" in says(one.path, "--budget", "1")
@@ -350,10 +357,37 @@ def test_sides_of_different_width_need_a_model_or_a_method_that_does_not_compare
     rng = np.random.default_rng(0)
     arrays = {"image": rng.normal(size=(30, 5)), "text": rng.normal(size=(30, 7))}
     pool = modest.ingest(arrays, tmp_path / "pool", unpair=("image", "text"))
-    said = shell("pair", "choose", pool.path, "--budget", "3")
+    said = shell("pair", "choose", pool.path, "--budget", "3", "--method", "acquire")
     assert said.code == 2
-    assert "no common space (image 5, text 7 features)" in said.err
+    assert "no common space (image 5, text 7 features); choose by auto" in said.err
+    told = chosen(shell, pool, "--budget", "3")
+    assert (told["method"], told["asked"], told["queries"][0]["margins"]) == ("auto", 3, [None] * 3)
     assert chosen(shell, pool, "--budget", "3", "--method", "random")["asked"] == 3
+    said = shell("pair", "choose", pool.path, "--budget", "3")
+    assert "no shortlists: the views have no common space yet" in said.out
+    assert "nan" not in said.out
+
+
+def test_auto_unless_an_option_of_the_three_steps_is_given(shell, pool):
+    told = chosen(shell, pool, "--budget", "2")
+    assert (told["method"], told["queries"][0]["trace"]["method"]) == ("auto", "auto")
+    for more in (("--candidates", "8"), ("--rule", "radius"), ("--uncertainty", "entropy"), ("--side", "text")):
+        told = chosen(shell, pool, "--budget", "2", *more)
+        assert (told["method"], told["queries"][0]["trace"]["method"]) == ("acquire", "acquire")
+    assert chosen(shell, pool, "--budget", "2", "--side", "text", "--method", "auto")["method"] == "auto"
+    assert chosen(shell, pool, "--budget", "2", "--rule", "radius", "--method", "acquire")["method"] == "acquire"
+    said = shell("pair", "choose", pool.path, "--budget", "2")
+    assert "chosen by auto" in said.out
+    by = [stored.read_queries(one)["method"].unique().tolist() for one in stored.query_rounds(pool.path)]
+    assert by == [["auto"], *[["acquire"]] * 4, ["auto"], ["acquire"], ["auto"]]
+
+
+def test_a_budget_beyond_one_side_says_what_is_left(shell, pool):
+    said = shell("pair", "choose", pool.path, "--budget", "50")
+    assert said.code == 0, said.err
+    assert "36 of 36 free rows of" in said.out
+    assert "14 of the budget are left: auto asks one side a round" in said.out
+    assert "of the budget are left" not in shell("pair", "choose", pool.path, "--budget", "5").out
 
 
 def test_a_model_makes_the_common_space(shell, tmp_path):
@@ -364,6 +398,8 @@ def test_a_model_makes_the_common_space(shell, tmp_path):
     model = modest.representation.pretrain(whole, plan=Plan(epochs=1), width=6, seed=0).result
     model.save(tmp_path / "model")
     pool = modest.ingest(arrays, tmp_path / "pool", unpair=("image", "text"))
+    both = shell("pair", "choose", pool.path, "--budget", "3", "--model", tmp_path / "model", "--views", "image=given")
+    assert (both.code, "give one of the two" in both.err) == (2, True)
     told = chosen(shell, pool, "--budget", "3", "--model", tmp_path / "model")
     assert told["asked"] == 3
     sides, _ = stored.sides(pool)
@@ -373,7 +409,7 @@ def test_a_model_makes_the_common_space(shell, tmp_path):
         name: model.encode(pool, np.flatnonzero(np.isin(pool.ids, side.ids))).arrays[name]
         for name, side in sides.items()
     }
-    want = choose(space, None, 3, "acquire", ids={name: side.ids for name, side in sides.items()})
+    want = choose(space, None, 3, "auto", ids={name: side.ids for name, side in sides.items()})
     assert [q["ids"] for q in told["queries"]] == [q.ids.tolist() for q in want]
 
 
