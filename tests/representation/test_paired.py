@@ -81,6 +81,37 @@ def test_the_same_again_trains_nothing(pool, monkeypatch):
         assert weights_hash(learn_pairs(pool, epochs=3, again=again).net) == weights_hash(one.net)
 
 
+def test_a_copy_of_the_model_before_last_is_noticed(pool):
+    """A kill after the new model was saved leaves a copy of the old one; new pairs go on from the new one."""
+    from modest.representation.paired import ASIDE
+
+    learn_pairs(pool, epochs=2)
+    folder = pool.path / "models" / "pairs"
+    old = {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    write_pairs(pool.path, rows(10))
+    second = learn_pairs(pool, epochs=2, again=True)
+    (folder / ASIDE).mkdir()
+    for name, content in old.items():
+        (folder / ASIDE / name).write_bytes(content)
+    write_pairs(pool.path, rows(12))
+    third = learn_pairs(pool, epochs=2, again=True)
+    assert third.about["first_weights"] == weights_hash(second.net)
+    assert third.about["first_scale"] == second.about["scale"]
+    assert not (folder / ASIDE).exists()
+
+
+def test_a_restart_from_other_first_weights_trains_anew(pool):
+    one = learn_pairs(pool, epochs=2)
+    narrow = learn_pairs(pool, epochs=2, width=16)
+    assert narrow.about["first_weights"] != one.about["first_weights"]
+    assert narrow.encode({"image": np.eye(6, dtype=np.float32)}).arrays["image"].shape == (6, 16)
+    went_on = learn_pairs(pool, epochs=3, width=16, again=True)
+    back = learn_pairs(pool, epochs=3, width=16)  # all but the first weights is as it was
+    assert (went_on.about["round"], back.about["round"]) == ("continue", "restart")
+    assert back.about["first_weights"] == narrow.about["first_weights"]
+    assert weights_hash(back.net) != weights_hash(went_on.net)
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_killed_at_any_step_it_goes_on_to_the_same_files(pool, again):
     if again:
