@@ -116,3 +116,32 @@ def test_what_is_refused():
     spoilt = {**given.sides, "text": np.full_like(given.sides["text"], np.nan)}
     with pytest.raises(ValueError, match="sides of toy"):
         prepare("toy", PairedSides(spoilt, given.pairs, given.test, given.test_pairs))
+
+
+def test_groups_of_a_pool_are_scored_and_shared_pictures_are_one_row(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 40, 4)).astype(np.float32)
+    table = {"id": [f"i{k:02}" for k in range(40)], "split": ["test" if k > 29 else "train" for k in range(40)]}
+    swap = {**table, "group": [str(k // 2) for k in range(40)], "image": x, "text": y}
+    ground = prepare("swap", modest.ingest(swap, tmp_path / "swap"))
+    assert ground.metric == "group"
+    assert ground.given.groups.shape == (5, 2, 2)
+    assert np.array_equal(ground.given.groups.reshape(-1, 2), np.stack([np.arange(10)] * 2, axis=1))
+    s = np.stack([x[k : k + 2] @ (y[k : k + 2] / np.linalg.norm(y[k : k + 2], axis=1, keepdims=True)).T
+                  for k in range(30, 40, 2)])  # fmt: skip
+    assert ground.score(ground.given.test)["text"] == group_scores(s).text
+    assert (
+        prepare("half", modest.ingest({**swap, "group": [str(k) for k in range(40)]}, tmp_path / "x")).given.groups
+        is None
+    )
+
+    coco = {**table, "group": [str(k // 5) for k in range(40)], "image": x[np.arange(40) // 5], "text": y}
+    given = prepare("coco", modest.ingest(coco, tmp_path / "coco")).given
+    assert {name: len(array) for name, array in given.sides.items()} == {"image": 6, "text": 30}
+    assert {name: len(array) for name, array in given.test.items()} == {"image": 2, "text": 10}
+    assert given.groups is None
+    assert given.pairs.tolist() == [[k // 5, k] for k in range(30)]
+    assert given.test_pairs.tolist() == [[k // 5, k] for k in range(10)]
+    assert given.units.tolist() == [str(k // 5) for k in range(30)]
+    right = retrieval({"image": given.test["image"], "text": given.test["image"][np.arange(10) // 5]}, given.test_pairs)
+    assert right["text", "image"][1] == 1.0  # copies of the picture would have been lost ties

@@ -157,17 +157,46 @@ def _of_pool(source: Path | Pool, test_share: float) -> PairedSides:
         out = known[uniform(known, 0, "pairing test") < test_share]
         test = np.isin(groups.astype(str), out) & there.all(axis=1)
     own = (pool.split == "train") & ~test
-    rows = {name: np.flatnonzero(own & there[:, column]) for column, name in enumerate(names)}
+    sides: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
+    place: list[Int] = []
+    scored: list[Int] = []
+    for column, name in enumerate(names):
+        for mask, arrays, places in ((own & there[:, column], sides, place), (test, shown, scored)):
+            rows = np.flatnonzero(mask)
+            first, which = _merged(table, name, views.arrays[name][rows], groups[rows], rows)
+            arrays[name] = _numbers(views.arrays[name][rows[first]])
+            places.append(np.full(len(views), -1, dtype=np.int64))
+            places[-1][rows] = which
     both = np.flatnonzero(own & there.all(axis=1))
-    pairs = np.stack([np.searchsorted(rows[name], both) for name in names], axis=1)
-    scored = np.flatnonzero(test)
-    return PairedSides(
-        {name: _numbers(views.arrays[name][rows[name]]) for name in names},
-        pairs.astype(np.int64),
-        {name: _numbers(views.arrays[name][scored]) for name in names},
-        np.stack([np.arange(len(scored))] * 2, axis=1),
-        units=groups[both].astype(str),
-    )
+    pairs, once = np.unique(np.stack([at[both] for at in place], axis=1), axis=0, return_index=True)
+    told = np.stack([at[test] for at in scored], axis=1)
+    units = groups[both].astype(str)[once]
+    return PairedSides(sides, pairs, shown, np.unique(told, axis=0), _grouped(told, groups[test].astype(str)), units)
+
+
+def _merged(table: Any, name: str, array: Any, groups: Any, rows: Int) -> tuple[Int, Int]:
+    """First place of every distinct item of a side, and which item each of ``rows`` is.
+
+    Within a group the same raw value, or where there is none the same vector, is one item: five captions, one picture.
+    """
+    raw = table[name].to_numpy()[rows] if name in table.columns else np.full(len(rows), None)
+    seen: dict[tuple[str, Any], int] = {}
+    told = [(str(g), cell if isinstance(cell, str) else x.tobytes()) for g, cell, x in zip(groups, raw, array)]
+    which = np.array([seen.setdefault(key, len(seen)) for key in told], dtype=np.int64)
+    return np.unique(which, return_index=True)[1].astype(np.int64), which
+
+
+def _grouped(pairs: Int, groups: Any) -> Int | None:
+    """(g, c, 2) pairs of the groups that pairing alone tells apart: c >= 2 pairs, c what most have, no row in two.
+
+    None where these hold less than half of the pairs: the column then says something else, as with captions.
+    """
+    parts = [pairs[groups == name] for name in np.unique(groups)]
+    whole = [part for part in parts if len(part) > 1 and all(len(np.unique(x)) == len(x) for x in part.T)]
+    size = max((len(part) for part in whole), key=[len(part) for part in whole].count, default=0)
+    found = [part for part in whole if len(part) == size]
+    return np.stack(found) if 2 * size * len(found) >= len(pairs) and found else None
 
 
 def _numbers(array: Any) -> Any:
