@@ -34,7 +34,8 @@ def pairing_curves(frame: pd.DataFrame, metric: str, title: str = "") -> Figure:
     for method, dash in _dashes(frame["method"]).items():
         own = told[told["method"] == method].sort_values("asked")
         axes.fill_between(own["asked"], own["low"], own["high"], color=colour(method), alpha=0.12, linewidth=0)
-        axes.plot(own["asked"], own["mean"], color=colour(method), linestyle=dash, linewidth=1.8, label=method)
+        line: dict[str, Any] = {"color": colour(method), "linestyle": dash, "linewidth": 1.8, "marker": "."}
+        axes.plot(own["asked"], own["mean"], label=method, **line)
     axes.set_xlabel("queries asked")
     axes.set_ylabel(f"{metric} on the test rows")
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
@@ -53,7 +54,8 @@ def pairing_diagnostics(frame: pd.DataFrame, title: str = "") -> Figure:
     heads = ("radius before the choice", "AUROC of the margin", "share of the queries")
     dashes = _dashes(told["method"])
     for method, own in told.groupby("method", sort=False):
-        line = {"color": colour(str(method)), "linestyle": dashes[str(method)], "linewidth": 1.6, "label": str(method)}
+        line: dict[str, Any] = {"color": colour(str(method)), "linestyle": dashes[str(method)]}
+        line |= {"linewidth": 1.6, "marker": ".", "label": str(method)}  # alone, a value has no line
         asked = own[[f"asked:{side}" for side in sides]].sum(axis=1)
         for row, side in zip(grid, sides):
             for axes, value in zip(row, (own[f"radius:{side}"], own[f"auroc:{side}"], own[f"asked:{side}"] / asked)):

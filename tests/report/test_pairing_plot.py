@@ -41,6 +41,15 @@ def test_diagnostics_show_both_sides(finished):
     np.testing.assert_allclose(share.get_ydata(), own["asked:image"] / 6)
 
 
+def test_a_value_without_neighbours_is_seen(finished):
+    """After a shared first round of no space, two turns leave one value of the radius."""
+    two = finished[1][finished[1]["round"] < 2]
+    for axes in (pairing_curves(two, "group").axes[0], *pairing_diagnostics(two).axes):
+        lines = [line for line in axes.lines if not line.get_label().startswith("_")]
+        assert lines
+        assert all(line.get_marker() == "." for line in lines)
+
+
 def test_candidates_are_in_order_of_their_number(finished):
     sizes = {"B_C-all": np.inf, "B_C-2B": 2.0, "B_C-1B": 1.0}
     figure = candidates_curve(finished[1], "group", sizes)

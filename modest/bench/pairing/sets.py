@@ -113,7 +113,9 @@ def prepare(name: str, source: Path | Pool | PairedSides, test_share: float = 0.
     """Open a set. A pool's known pairs, its rows with both of its first two modalities, are the hidden truth.
 
     Pool rows of split "test" are scored; without any, ``test_share`` of the known pairs is held out, whole groups (a
-    column ``group``) together, keyed by name. Rows with one modality stay in the pool: items without partner.
+    column ``group``) together, keyed by name. Rows with one modality stay in the pool: items without partner. Within a
+    group a picture that several rows show is one row of its side, with several partners; where the test rows of most
+    groups are as many and share nothing, as on ColorSwap, they get group scores.
 
     Raises
     ------
