@@ -93,7 +93,8 @@ def choose(
             raise TypeError(f"{told}; its knobs: {there}.") from error
         raise
     seconds = time.perf_counter() - begin
-    trace = {"method": method, "budget": count, "seed": seed, "round": round, "knobs": knobs, "seconds": seconds}
+    plain = {name: value for name, value in knobs.items() if name != "views"}  # rows are no setting
+    trace = {"method": method, "budget": count, "seed": seed, "round": round, "knobs": plain, "seconds": seconds}
     return tuple(_query(setting, one, method, shortlist, trace) for one in asked)
 
 

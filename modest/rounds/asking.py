@@ -17,7 +17,10 @@ import numpy as np
 from modest.checks import known
 from modest.data import files
 from modest.data.pairs import TASKS, add_queries, bought, query_rounds, sides
-from modest.pairing import choose
+from modest.data.presence import dense
+from modest.data.stored import trained
+from modest.encoders.towers import statistics
+from modest.pairing import METHODS, choose
 from modest.pairing.human import write_tasks
 from modest.rounds.book import ledger, pending
 from modest.types import Bool, Int, Query
@@ -64,7 +67,7 @@ def ask(
     ----------
     pool : Pool with a view of two modalities or more
     budget : rows to ask about, or a share of the free rows of the largest side
-    method : a name in ``modest.pairing.METHODS``
+    method : a name in ``modest.pairing.METHODS``; ``auto`` is shown what towers from scratch stand on, standardised
     encoders : mapping modality -> encoder, or names of modalities; the pool's default views
     model : encoder of a common space; left out, the views themselves are compared
     split : the rows that may be asked about, and be partners; None for all
@@ -84,6 +87,8 @@ def ask(
         arrays, rows = _encoded(pool, model, split, memory, device)
     ids: dict[str, Any] = {name: pool.ids[at] for name, at in rows.items()}
     open_rows, waits = _open(pool, rows)
+    if METHODS[known(method, METHODS, "method")].views and "views" not in knobs:
+        knobs |= _stood_on(pool, rows, encoders, model)
     queries = choose(
         arrays,
         bought(pool, rows),
@@ -130,6 +135,35 @@ def _encoded(
         there = ~np.isnan(array[:, 0])
         arrays[name], rows[name] = (array, at) if there.all() else (array[there], at[there])
     return arrays, rows
+
+
+def _stood_on(
+    pool: Pool,
+    rows: Mapping[str, Int],
+    encoders: Mapping[str, str] | Sequence[str] | None,
+    model: Representation | None,
+) -> dict[str, Any]:
+    """``views`` for a method that looks at what towers see: the ready ones, if towers from scratch stand on them."""
+    if model is None:
+        named = dict(encoders) if isinstance(encoders, Mapping) else {}
+        found = {name: pool.encoder(name, named.get(name)) for name in rows}
+        if not all(trained(pool.path, name, encoder) for name, encoder in found.items()):
+            return {}
+        places = {pool.path / "models" / encoder / "config.json" for encoder in found.values()}
+        configs = [files.read_json(place) for place in places if place.is_file()]
+        sources = configs[0].get("sources", {}) if len(configs) == len(places) == 1 else {}
+    else:
+        sources = model.sources
+    ready = {name: encoder for name, encoder in sources.get("encoders", {}).items() if name in rows}
+    if len(ready) < len(rows):
+        return {}
+    views = pool.views(ready)
+    return {"views": {name: _standardised(views.arrays[name], at) for name, at in rows.items()}}
+
+
+def _standardised(array: Any, rows: Int) -> Any:
+    mean, deviation = statistics(array, rows)
+    return ((dense(array[rows]) - mean) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
 
 
 def _open(pool: Pool, rows: Mapping[str, Int]) -> tuple[dict[str, Bool], int]:

@@ -383,10 +383,10 @@ def test_auto_unless_an_option_of_the_three_steps_is_given(shell, pool):
 
 
 def test_a_budget_beyond_one_side_says_what_is_left(shell, pool):
-    said = shell("pair", "choose", pool.path, "--budget", "50")
+    said = shell("pair", "choose", pool.path, "--budget", "50", "--method", "coreset")
     assert said.code == 0, said.err
     assert "36 of 36 free rows of" in said.out
-    assert "14 of the budget are left: auto asks one side a round" in said.out
+    assert "14 of the budget are left: coreset asks one side a round" in said.out
     assert "of the budget are left" not in shell("pair", "choose", pool.path, "--budget", "5").out
 
 
