@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -161,7 +161,7 @@ def _way(told: str) -> tuple[str, str]:
 
 @app.command("add")
 def add(
-    pool: Path = typer.Argument(..., help="Pool folder that asked."),
+    pool: Path = typer.Argument(..., help="Pool folder that asked, or the --into folder of a stream."),
     answers: Path = typer.Argument(..., help="The tasks filled in (jsonl), or a csv with the columns id and match."),
     none: str = typer.Option("no_match", "--none", help="What 'none of these' says: no_match, or skipped (unknown)."),
     rest: bool = typer.Option(False, "--skip-rest", help="Rows left empty are skipped: they may be asked again."),
@@ -178,9 +178,18 @@ def add(
     import modest
     from modest.checks import known
     from modest.rounds.answers import answer
+    from modest.rounds.stream_answers import answer_stream
 
     known(none, ("no_match", "skipped"), "--none")
-    taken = answer(modest.open(pool), answers, none="skipped" if none == "skipped" else "no_match", rest=rest)
+    nobody: Literal["no_match", "skipped"] = "skipped" if none == "skipped" else "no_match"
+    streamed = any(pool.glob("tasks-*.jsonl"))
+    if streamed and rest:
+        raise ValueError("--skip-rest goes with a pool; rows of a stream that are left empty go on waiting.")
+    taken = (
+        answer_stream(pool, answers, none=nobody)
+        if streamed
+        else answer(modest.open(pool), answers, none=nobody, rest=rest)
+    )
     text = [
         f"{taken.answers} answers: {taken.pairs} new pairs, {taken.no_match} without partner, {taken.skipped} skipped",
         f"cost {taken.cost:g}",
@@ -188,4 +197,5 @@ def add(
         *(f"odd, and kept: {told}" for told in taken.flags),
         f"{taken.waits} questions wait for answers" if taken.waits else "no question waits for an answer",
     ]
-    finish({"pool": str(pool), **asdict(taken)}, json, text, f"modest pair train {pool}")
+    following = "modest.representation.finetune, on these pairs" if streamed else f"modest pair train {pool}"
+    finish({"pool": str(pool), **asdict(taken)}, json, text, following)

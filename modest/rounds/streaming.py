@@ -17,7 +17,7 @@ import numpy as np
 from modest.data import files
 from modest.data.sample_stream import Sample, Samples
 from modest.encoders import Encoder
-from modest.pairing import BufferQuery, parted, stream
+from modest.pairing import BufferQuery, gather, parted, stream
 from modest.pairing.human import write_tasks
 from modest.types import Answer
 
@@ -34,7 +34,7 @@ class Streamed:
 
 
 def ask_stream(
-    shards: Sequence[str | Path],
+    shards: Sequence[str | Path] | Mapping[str, Sequence[str | Path]],
     into: str | Path,
     budget: int | float,
     fields: Mapping[str, str],
@@ -48,12 +48,13 @@ def ask_stream(
 
     Parameters
     ----------
-    shards : ``.tar`` or ``.parquet`` files, ranges or folders of them, as :class:`modest.data.sample_stream.Samples`
+    shards : ``.tar`` or ``.parquet`` files, ranges or folders of them, as :class:`modest.data.sample_stream.Samples`;
+        samples that hold several sides are taken apart. {side: shards of it alone} where the sides come by themselves
     into : folder for ``tasks-000001.jsonl`` and so on; new or empty
     budget : rows to ask about per buffer
     fields : {side: field of a sample}
     encoders : {side: frozen encoder}, for sides that are no ready vectors
-    buffer : samples held at once
+    buffer : samples, or items of every side, held at once
     seed, **knobs : of :func:`modest.pairing.stream`
 
     Raises
@@ -65,9 +66,12 @@ def ask_stream(
     folder = Path(into)
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; name a new folder for the tasks.")
-    samples = Samples(list(shards), fields=[*fields.values(), "uid"])
+    if isinstance(shards, Mapping):
+        batches = gather({side: _items(some, fields[side]) for side, some in shards.items()}, buffer)
+    else:
+        samples = Samples(list(shards), fields=[*fields.values(), "uid"])
+        batches = parted(map(_placed, samples), buffer, fields, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    batches = parted(map(_placed, samples), buffer, fields, seed=seed)
     steps = stream(batches, lambda side, items: _vectors(side, items, encoders), budget, seed=seed, **knobs)
     answers: list[Answer] | None = None
     count = 0
@@ -81,6 +85,13 @@ def ask_stream(
         _write(path, query, count)
         yield Streamed(path, query.modality, query.target, len(query), int(query.trace["stream"]["seen"]))
         answers = [Answer(int(row), (), "no_match", 0.0) for row in query.rows]  # not free any more, and covered
+
+
+def _items(shards: Sequence[str | Path], name: str) -> Iterator[tuple[str, Any]]:
+    """(id, item) of the samples that have the field."""
+    for sample in map(_placed, Samples(list(shards), fields=[name, "uid"])):
+        if sample.fields.get(name) is not None:
+            yield str(sample.id), sample.fields[name]
 
 
 def _placed(sample: Sample) -> Sample:
