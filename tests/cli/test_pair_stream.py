@@ -25,7 +25,8 @@ def apart(tmp_path):
 def asked(shell, folder, *more):
     shards = [f"{side}={folder / name}.parquet" for side, name in SHARDS]
     into = folder / "tasks"
-    said = shell("pair", "choose", *shards, "--stream", "--into", into, "--budget", "2", "--buffer", "6", *FIELDS, *more)
+    sizes = ("--budget", "2", "--buffer", "6")
+    said = shell("pair", "choose", *shards, "--stream", "--into", into, *sizes, *FIELDS, *more)
     assert said.code == 0, said.err
     return into, [[json.loads(line) for line in file.read_text().splitlines()] for file in sorted(into.glob("*.jsonl"))]
 
