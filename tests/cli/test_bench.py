@@ -86,12 +86,15 @@ def test_killed_at_several_moments_it_ends_in_the_same_files(pool, undisturbed, 
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(pool, tmp_path):
-    out = tmp_path / "out"
-    process = start(*options(pool, out))
-    while process.poll() is None and len(list((out / "cells").glob("*.json"))) < 12:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    for attempt in range(5):  # on a busy machine a bench may end before it is looked at
+        out = tmp_path / f"out{attempt}"
+        process = start(*options(pool, out))
+        while process.poll() is None and len(list((out / "cells").glob("*.json"))) < 12:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if process.returncode:
+            break
     assert process.returncode == 130, err
     assert "kept" in err
     assert 12 <= len(results(out)) < 48
