@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import pair_sets
-from modest.bench.pairing.learners import Ridge, standardised
+from modest.bench.pairing.learners import Ridge
 from modest.bench.pairing.sets import prepare
+from modest.encoders.towers import standardised
 from modest.pairing import METHODS, choose
 from modest.report.pairing_plot import picks_map
 
@@ -32,7 +33,7 @@ def picked(name: str, shared: Path, methods: list[str], seed: int) -> tuple[np.n
     learner = Ridge(seed)
     learner.start(sides, ground.given.common)
     learner.fit(pairs)
-    views = {side: standardised(x) for side, x in sides.items()}
+    views = {side: standardised(x, np.arange(len(x))) for side, x in sides.items()}
     rows = {}
     for method in methods:
         knobs = dict(KNOBS.get(method, {}), **({"views": views} if METHODS[method].views else {}))

@@ -104,3 +104,13 @@ def statistics(array: Any, rows: Int) -> tuple[Float, Float]:
 def standardise(tower: Tower, array: Any, rows: Int) -> None:
     """Set a tower's mean and deviation from some rows of its view."""
     tower.standardise(*(torch.from_numpy(numbers) for numbers in statistics(array, rows)))
+
+
+def standardised(array: Any, rows: Int) -> Float:
+    """(k, d) float64 rows of a view less their mean, divided by their deviation: what a tower from scratch sees.
+
+    Features that vary by rounding alone, next to their mean, are only shifted.
+    """
+    mean, deviation = statistics(array, rows)
+    scale = np.where(deviation > 1e-8 * (1.0 + np.abs(mean)), deviation, 1.0)
+    return np.asarray((dense(array[rows]).astype(np.float64) - mean) / scale)

@@ -26,9 +26,9 @@ from collections.abc import Callable
 import numpy as np
 
 from modest.checks import known
-from modest.pairing.candidates import Cover, cover, farthest_candidates, outlying
+from modest.pairing.candidates import Cover, farthest_candidates, outlying
 from modest.pairing.margin import UNCERTAINTY, Scored, Uncertain, margin
-from modest.pairing.modality_rule import direction, side_scores
+from modest.pairing.modality_rule import one_way
 from modest.pairing.sides import Asked, Direction, Setting
 from modest.types import Int
 
@@ -58,22 +58,16 @@ def three_steps(
     """
     count = _wanted(candidates, budget)
     unsure, knobs = UNCERTAINTY[known(uncertainty, UNCERTAINTY, "uncertainty")], _checked(temperature, alpha, top)
-    covers = {name: cover(side, distance) for name, side in setting.sides.items()}
-    scores, sampled = side_scores(modality_rule, setting, covers)
-    way = direction(modality_rule, setting, scores)
-    start = covers[way[0]]
+    way, start, trace = one_way(setting, modality_rule, distance)
     rows, spent = farthest_candidates(start, count)
-    trace = {
-        "modality_rule": modality_rule, "uncertainty": uncertainty, "distance": distance,
-        "radius": {name: one.radius for name, one in covers.items()}, "scores": scores, "candidates": len(rows),
-    }  # fmt: skip
+    trace |= {"uncertainty": uncertainty, "distance": distance, "candidates": len(rows)}
     rows, left_out, more = _guarded(setting, way, rows, budget) if outlier_guard else (rows, 0, 0)
     asked, filled, similar = _least_sure(
         setting, way, start, rows, budget, lambda some: unsure(setting, way, some, knobs), partner_diversity
     )
     trace |= {
-        "left_out": left_out, "filled": filled, "sample_evaluations": sampled + more,
-        "evaluations": sum(one.evaluations for one in covers.values()) + spent + similar,
+        "left_out": left_out, "filled": filled, "sample_evaluations": trace["sample_evaluations"] + more,
+        "evaluations": trace["evaluations"] + spent + similar,
     }  # fmt: skip
     return [Asked(*way, asked, trace)]
 

@@ -14,13 +14,11 @@ Cost f (s + B) d for f free and s covered rows, and f s for every other side; me
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from modest.pairing.candidates import Cover, cover, farthest_candidates
-from modest.pairing.modality_rule import direction, side_scores
-from modest.pairing.sides import Asked, Direction, Setting
+from modest.pairing.candidates import Cover, farthest_candidates
+from modest.pairing.modality_rule import one_way
+from modest.pairing.sides import Asked, Setting
 from modest.types import Int
 
 
@@ -35,21 +33,6 @@ def coreset(setting: Setting, budget: int, *, modality_rule: str = "relative") -
     way, start, trace = one_way(setting, modality_rule)
     picks, count = farthest(start, budget)
     return [Asked(*way, picks, {**trace, "evaluations": trace["evaluations"] + count})]
-
-
-def one_way(setting: Setting, rule: str) -> tuple[Direction, Cover, dict[str, Any]]:
-    """The one direction to ask in, how its side is covered, and a trace.
-
-    The trace has ``radius`` and ``scores`` by side, ``evaluations`` of distances to what is covered in all sides, and
-    ``sample_evaluations`` of those within samples, which do not grow with the pool.
-    """
-    covers = {name: cover(side) for name, side in setting.sides.items()}
-    scores, sampled = side_scores(rule, setting, covers)
-    way = direction(rule, setting, scores)
-    radius = {name: one.radius for name, one in covers.items()}
-    count = sum(one.evaluations for one in covers.values())
-    told = {"modality_rule": rule, "radius": radius, "scores": scores, "sample_evaluations": sampled}
-    return way, covers[way[0]], {**told, "evaluations": count}
 
 
 def farthest(start: Cover, budget: int) -> tuple[Int, int]:

@@ -8,10 +8,9 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import torch
 
 from modest.checks import budget_items, known
-from modest.neighbours import top_k
+from modest.pairing.margin import apart, most_similar
 from modest.pairing.methods import METHODS
 from modest.pairing.sides import Asked, Direction, Setting, read_setting
 from modest.types import Float, Int, Query
@@ -123,18 +122,7 @@ def _query(setting: Setting, asked: Asked, method: str, shortlist: int, trace: M
 
 def shortlists(setting: Setting, asked: Asked, k: int) -> tuple[Int, Float]:
     """(b, k) most similar free rows of the target (frame of ids, -1 where fewer), and margins (b,)."""
-    side, target = setting.sides[asked.modality], setting.sides[asked.target]
-    lists = np.full((len(asked.rows), k), -1, dtype=np.int64)
-    margins = np.full(len(asked.rows), np.nan)
-    if not setting.common or not len(asked.rows):
-        return lists, margins
-    free = torch.as_tensor(target.free, device=target.rows.device)
-    value, at = top_k(target.rows, side.rows.take(asked.rows).x, min(k, len(target)), free)
-    best = value.double().cpu().numpy()
-    found = np.where(np.isfinite(best), at.cpu().numpy(), -1)
-    lists[:, : found.shape[1]] = found
-    margins[:] = np.inf
-    if best.shape[1] > 1:
-        two = np.isfinite(best[:, 1])
-        margins[two] = best[two, 0] - best[two, 1]
-    return lists, margins
+    if not setting.common:
+        return np.full((len(asked.rows), k), -1, dtype=np.int64), np.full(len(asked.rows), np.nan)
+    value, at = most_similar(setting.sides[asked.modality], setting.sides[asked.target], asked.rows, k)
+    return at, apart(value)

@@ -60,7 +60,7 @@ def margin(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Sco
     """Most similar less second most similar."""
     side, target = setting.sides[way[0]], setting.sides[way[1]]
     value, at = most_similar(side, target, rows, 2)
-    return Scored(_margins(value), at[:, 0], len(rows) * len(target.open))
+    return Scored(apart(value), at[:, 0], len(rows) * len(target.open))
 
 
 def most_similar(side: Side, target: Side, rows: Int, k: int) -> tuple[Float, Int]:
@@ -86,11 +86,11 @@ def _free(side: Side) -> Tensor:
     return torch.as_tensor(side.free, device=side.rows.device)
 
 
-def _margins(value: Float) -> Float:
+def apart(value: Float) -> Float:
     """(c,) first less second column, infinity where there is no second."""
-    apart, two = np.full(len(value), np.inf), np.isfinite(value[:, 1])
-    apart[two] = value[two, 0] - value[two, 1]
-    return apart
+    margins, two = np.full(len(value), np.inf), np.isfinite(value[:, 1])
+    margins[two] = value[two, 0] - value[two, 1]
+    return margins
 
 
 def _softmax(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> tuple[Float, Float, Float, Scored]:
@@ -122,11 +122,11 @@ def bidirectional(setting: Setting, way: Direction, rows: Int, knobs: Uncertain)
     side, target = setting.sides[way[0]], setting.sides[way[1]]
     value, at = most_similar(side, target, rows, 2)
     if not len(target.open):
-        return Scored(_margins(value), at[:, 0], 0)
+        return Scored(apart(value), at[:, 0], 0)
     partners, which = np.unique(at[:, 0], return_inverse=True)
-    back = _margins(most_similar(target, side, partners, 2)[0])
+    back = apart(most_similar(target, side, partners, 2)[0])
     evaluations = len(rows) * len(target.open) + len(partners) * len(side.open)
-    return Scored(_margins(value) + back[which], at[:, 0], evaluations)
+    return Scored(apart(value) + back[which], at[:, 0], evaluations)
 
 
 def csls(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Scored:
@@ -145,7 +145,7 @@ def csls(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Score
     order = np.argsort(-corrected, axis=1, kind="stable")
     best = np.take_along_axis(at, order, axis=1)[:, 0]
     evaluations = len(rows) * (len(target.open) + len(listed))
-    return Scored(_margins(np.take_along_axis(corrected, order, axis=1)[:, :2]), best, evaluations)
+    return Scored(apart(np.take_along_axis(corrected, order, axis=1)[:, :2]), best, evaluations)
 
 
 def hard_negative(setting: Setting, way: Direction, rows: Int, knobs: Uncertain) -> Scored:

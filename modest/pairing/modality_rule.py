@@ -26,17 +26,33 @@ without free rows scores -inf, and is a target only where there is no other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from modest.checks import known
 from modest.data.keys import uniform
 from modest.neighbours.rows import squared_distances
-from modest.pairing.candidates import Cover, converted, sampled
+from modest.pairing.candidates import Cover, converted, cover, sampled
 from modest.pairing.sides import Direction, Setting, Side
 
 RULES = ("relative", "radius", "mean_gap", "cost", "alternate", "random")
 SAMPLE = 400
+
+
+def one_way(setting: Setting, rule: str, distance: str = "cosine") -> tuple[Direction, Cover, dict[str, Any]]:
+    """The one direction to ask in, how its side is covered, and a trace.
+
+    The trace has ``radius`` and ``scores`` by side, ``evaluations`` of distances to what is covered in all sides, and
+    ``sample_evaluations`` of those within samples, which do not grow with the pool.
+    """
+    covers = {name: cover(side, distance) for name, side in setting.sides.items()}
+    scores, sampled = side_scores(rule, setting, covers)
+    way = direction(rule, setting, scores)
+    radius = {name: one.radius for name, one in covers.items()}
+    count = sum(one.evaluations for one in covers.values())
+    told = {"modality_rule": rule, "radius": radius, "scores": scores, "sample_evaluations": sampled}
+    return way, covers[way[0]], {**told, "evaluations": count}
 
 
 def side_scores(rule: str, setting: Setting, covers: Mapping[str, Cover]) -> tuple[dict[str, float], int]:

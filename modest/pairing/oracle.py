@@ -7,6 +7,7 @@ halves of a sample share, :func:`corrupt` spoils a truth beforehand, :mod:`modes
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
@@ -29,7 +30,7 @@ class Oracle(Protocol):
         """Answer some or all rows of the query."""
 
 
-class Simulated:
+class Simulated(ABC):
     """What simulated oracles share: what an answer costs, and how often it is wrong.
 
     Parameters
@@ -62,9 +63,9 @@ class Simulated:
         self.cost, self.price, self.noise, self.among = cost, price, noise, among
         self.elsewhere, self.seed = elsewhere, seed
 
+    @abstractmethod
     def partners(self, query: Query) -> Iterable[Partners]:
         """(rows of the target, status) of every row asked, in order."""
-        raise NotImplementedError
 
     def __call__(self, query: Query) -> list[Answer]:
         """Answer every row of the query, in its order."""

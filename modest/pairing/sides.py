@@ -15,7 +15,7 @@ import numpy as np
 
 from modest.checks import taken_mask
 from modest.neighbours import Rows
-from modest.types import Bool, Float, Int, Views
+from modest.types import Bool, Int, Views
 
 Direction = tuple[str, str]
 
@@ -190,4 +190,4 @@ def _costs(costs: Mapping[Direction, float] | None, ways: Sequence[Direction]) -
     return read
 
 
-__all__ = ["Asked", "Direction", "Float", "Setting", "Side", "read_pairs", "read_setting"]
+__all__ = ["Asked", "Direction", "Setting", "Side", "read_pairs", "read_setting"]

@@ -24,7 +24,7 @@ import numpy as np
 from modest.data.keys import order
 from modest.neighbours import kmeans, most_typical, nearest_members
 from modest.neighbours.kmeans import assign
-from modest.pairing.coreset import one_way
+from modest.pairing.modality_rule import one_way
 from modest.pairing.sides import Asked, Setting, Side
 from modest.types import Bool, Int
 

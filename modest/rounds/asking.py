@@ -17,9 +17,8 @@ import numpy as np
 from modest.checks import known
 from modest.data import files
 from modest.data.pairs import TASKS, add_queries, bought, query_rounds, sides
-from modest.data.presence import dense
 from modest.data.stored import trained
-from modest.encoders.towers import statistics
+from modest.encoders.towers import standardised
 from modest.pairing import METHODS, choose
 from modest.pairing.human import write_tasks
 from modest.rounds.book import ledger, pending
@@ -158,12 +157,7 @@ def _stood_on(
     if len(ready) < len(rows):
         return {}
     views = pool.views(ready)
-    return {"views": {name: _standardised(views.arrays[name], at) for name, at in rows.items()}}
-
-
-def _standardised(array: Any, rows: Int) -> Any:
-    mean, deviation = statistics(array, rows)
-    return ((dense(array[rows]) - mean) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+    return {"views": {name: standardised(views.arrays[name], at).astype(np.float32) for name, at in rows.items()}}
 
 
 def _open(pool: Pool, rows: Mapping[str, Int]) -> tuple[dict[str, Bool], int]:

@@ -110,38 +110,30 @@ def mixed(
         known(kind, buy, "prices: kind")
     if not (math.isfinite(total) and total > 0 and math.isfinite(step) and step > 0):
         raise ValueError(f"total={total} and step={step} must be numbers above 0.")
-    return _spend(buy, measure, total, step, prices, window, patience)
 
+    def rounds() -> Iterator[Record]:
+        history: list[Purchase] = []
+        gone: set[str] = set()
+        spent, before = 0.0, measure()
+        while True:
+            purse = min(step, total - spent)
+            sold = {kind: price for kind, price in prices.items() if kind not in gone and price <= purse + 1e-9}
+            if not sold:
+                return
+            kind, why = next_kind(history, sold, window, patience)
+            cost = float(buy[kind](purse))
+            if cost > purse + 1e-9 or cost < 0:
+                raise ValueError(f"buy[{kind!r}] spent {cost} where it had {purse}; it must stay within the amount given.")
+            if cost == 0:
+                gone.add(kind)
+                continue
+            spent, after = spent + cost, measure()
+            history.append(Purchase(kind, cost, after - before))
+            told = {"kind": kind, "why": why, "cost": cost, "spent": spent, "measured": after, "gain": after - before}
+            before = after
+            yield Record("purchase", len(history), len(history), told)
 
-def _spend(
-    buy: Mapping[str, Callable[[float], float]],
-    measure: Callable[[], float],
-    total: float,
-    step: float,
-    prices: Mapping[str, float],
-    window: int,
-    patience: int,
-) -> Iterator[Record]:
-    history: list[Purchase] = []
-    gone: set[str] = set()
-    spent, before = 0.0, measure()
-    while True:
-        purse = min(step, total - spent)
-        sold = {kind: price for kind, price in prices.items() if kind not in gone and price <= purse + 1e-9}
-        if not sold:
-            return
-        kind, why = next_kind(history, sold, window, patience)
-        cost = float(buy[kind](purse))
-        if cost > purse + 1e-9 or cost < 0:
-            raise ValueError(f"buy[{kind!r}] spent {cost} where it had {purse}; it must stay within the amount given.")
-        if cost == 0:
-            gone.add(kind)
-            continue
-        spent, after = spent + cost, measure()
-        history.append(Purchase(kind, cost, after - before))
-        told = {"kind": kind, "why": why, "cost": cost, "spent": spent, "measured": after, "gain": after - before}
-        before = after
-        yield Record("purchase", len(history), len(history), told)
+    return rounds()
 
 
 def _check(prices: Mapping[str, float], window: int, patience: int) -> None:

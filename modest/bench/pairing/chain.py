@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from modest.bench.pairing.learners import LEARNERS, standardised
+from modest.bench.pairing.learners import LEARNERS
 from modest.bench.pairing.protocol import PairProtocol
 from modest.bench.pairing.sets import PairGround
 from modest.data.files import rows_hash
 from modest.data.keys import order
+from modest.encoders.towers import standardised
 from modest.evaluation import auroc
 from modest.neighbours import covered_distance, top_k
 from modest.pairing import METHODS, choose
@@ -63,7 +64,7 @@ class Chain:
         self.ledger = Ledger({name: len(x) for name, x in self.sides.items()})
         self.learner = LEARNERS[task.learner](task.seed, protocol.retrain, **protocol.training_of(task.learner))
         self.learner.start(self.sides, ground.given.common)
-        self.views = {} if ground.given.common else {name: standardised(x) for name, x in self.sides.items()}
+        self.views = {} if ground.given.common else {name: standardised(x, np.arange(len(x))) for name, x in self.sides.items()}
 
     def rounds(self) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
         """(row of results, seconds) of every round; first, where there is a space at once, of no round at all."""

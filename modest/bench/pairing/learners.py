@@ -84,11 +84,6 @@ class Ridge:
         return np.asarray((np.asarray(x, dtype=np.float64) - self._centre[name]) / self._scale[name])
 
 
-def standardised(x: Any) -> Float:
-    """(n, d) rows less their mean, divided by their deviation: what towers from scratch see."""
-    return np.asarray((np.asarray(x, dtype=np.float64) - np.mean(x, axis=0, dtype=np.float64)) / _deviation(x))
-
-
 def ridge(x: Float, y: Float) -> Float:
     """(d, e) map of (k, d) rows to (k, e) rows, its strength chosen by leaving out one by one; see above."""
     u, s, vt = np.linalg.svd(x, full_matrices=False)
