@@ -72,26 +72,26 @@ def side_scores(rule: str, setting: Setting, covers: Mapping[str, Cover]) -> tup
     if rule == "random":
         return dict(zip(names, uniform(names, setting.seed, f"modality/{setting.round}").tolist())), count
     scores = {}
-    for name, cover in covers.items():
-        if not len(cover.open):
+    for name, one in covers.items():
+        if not len(one.open):
             scores[name] = -np.inf
         elif rule == "mean_gap":
-            scores[name] = float(cover.gaps.mean())
+            scores[name] = float(one.gaps.mean())
         else:
-            scores[name] = cover.radius
+            scores[name] = one.radius
             if rule != "radius":
-                middle, some = spread(setting.sides[name], cover, setting.seed)
+                middle, some = spread(setting.sides[name], one, setting.seed)
                 scores[name] /= middle
                 count += some
     return scores, count
 
 
-def spread(side: Side, cover: Cover, seed: int) -> tuple[float, int]:
+def spread(side: Side, start: Cover, seed: int) -> tuple[float, int]:
     """Median distance between rows of a sample of the side, 1 where that is zero, and how many were computed."""
     rows = sampled(side, np.arange(len(side)), SAMPLE, seed, "spread")
-    block = cover.rows.take(rows)
+    block = start.rows.take(rows)
     upper = np.triu_indices(len(rows), 1)
-    between = converted(squared_distances(block, block)[upper], cover.distance)
+    between = converted(squared_distances(block, block)[upper], start.distance)
     middle = float(np.median(between)) if len(between) else 0.0
     return middle or 1.0, len(between)
 

@@ -93,8 +93,8 @@ def stream(
     candidates : int, optional
         Knob of the methods that have it; a buffer with fewer rows is taken whole.
     method : a name in ``METHODS``
-        ``acquire`` is the method whose buffers these are; ``auto`` would measure what is left to learn on one buffer,
-        as though that were all, and has been measured on pools alone.
+        ``acquire`` is the method whose buffers these are; ``auto`` measures what is left to learn on one buffer, as
+        though that were all.
     carry : int
         Items per side that nobody was asked about and that stay for the next buffer, chosen by ``carry_mode``:
         "reservoir" (a uniform sample of all of them so far) or "oldest_first".

@@ -123,7 +123,7 @@ def mixed(
             kind, why = next_kind(history, sold, window, patience)
             cost = float(buy[kind](purse))
             if cost > purse + 1e-9 or cost < 0:
-                raise ValueError(f"buy[{kind!r}] spent {cost} where it had {purse}; it must stay within the amount given.")
+                raise ValueError(f"buy[{kind!r}] spent {cost} where it had {purse}; it must keep to the amount given.")
             if cost == 0:
                 gone.add(kind)
                 continue

@@ -64,7 +64,8 @@ class Chain:
         self.ledger = Ledger({name: len(x) for name, x in self.sides.items()})
         self.learner = LEARNERS[task.learner](task.seed, protocol.retrain, **protocol.training_of(task.learner))
         self.learner.start(self.sides, ground.given.common)
-        self.views = {} if ground.given.common else {name: standardised(x, np.arange(len(x))) for name, x in self.sides.items()}
+        raw = {} if ground.given.common else self.sides
+        self.views = {name: standardised(x, np.arange(len(x))) for name, x in raw.items()}
 
     def rounds(self) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
         """(row of results, seconds) of every round; first, where there is a space at once, of no round at all."""
