@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,16 @@ from sklearn.exceptions import NotFittedError
 from modest.checks import known
 from modest.learning import METHODS
 from modest.learning.assembly import Assembly, as_given, assembled
+from modest.learning.course import Course
 from modest.learning.holdout import Labelled, prepare, standardise, unreadable
 from modest.learning.inputs import Reader, encode_labels
-from modest.learning.measure import Dynamics, measure
+from modest.learning.measure import Dynamics
 from modest.learning.trained import Outputs, Trained, fingerprint, recipe_over, rows_at_once
 from modest.learning.warm import arrays
 from modest.neighbours.device import decide
 from modest.representation import embedding
-from modest.training import Batches, Kept, Plan, Run, read_config
-from modest.training.fit import fit as train
-from modest.types import Float, Int, Record
+from modest.training import Batches, Kept, Plan, Run, World, read_config, world
+from modest.types import Float, Int
 
 __all__ = ["MultimodalClassifier", "load"]
 
@@ -126,25 +127,17 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.standardise:
             standardise(recipe.towers, data)
         dynamics = Dynamics(data.rows, data.y[data.rows]) if track_items else None
-        batches, plan = self._batches(data, training=True), self._plan(made)
-        validate = (lambda task: measure(task, self._batches(check))) if len(check.rows) else None
         kept = None if checkpoint is None else Kept(Path(checkpoint), fingerprint(made, data, check, self._params()))
-        history: list[Record] = []
-
-        def records() -> Iterator[Record]:
-            for record in train(recipe.stages(), batches, plan, validate, progress, kept):
-                if "losses" in record.values:
-                    history.append(record)
-                    if dynamics is not None:
-                        dynamics.note(recipe, self._batches(data))
-                yield record
+        here, plan = world(), self._plan(made)
+        batches = partial(self._batches, decide(self.device), here)
+        course = Course(recipe, data, check, batches, plan, dynamics, kept, here)
 
         def result() -> MultimodalClassifier:
             self._keep(Trained(recipe, classes, made, reader))
-            self.unreadable_, self.history_, self.dynamics = unreadable(data, check), history, dynamics
+            self.unreadable_, self.history_, self.dynamics = unreadable(data, check), course.history, dynamics
             return self
 
-        return Run(records(), result)
+        return Run(course.records(progress), result)
 
     def _assembled(self, X: Any) -> tuple[Assembly, Reader, torch.Generator]:
         """Encoders, untrained or pretrained, and how they read X; every parameter is looked at here."""
@@ -169,10 +162,11 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             made.rates(self.rates or {}), self.accumulate, self.autocast, int(self.random_state),
         )  # fmt: skip
 
-    def _batches(self, data: Labelled, training: bool = False) -> Batches:
+    def _batches(self, device: Any, here: World, data: Labelled, training: bool) -> Batches:
         size, drop = (self.batch_size, self.modality_dropout) if training else (rows_at_once(data.table), 0.0)
         table = (data.table.columns, data.table.present, data.rows, data.y)
-        return Batches(*table, size, int(self.random_state), training, drop, decide(self.device), training)
+        part = (here.rank, here.size) if training else (0, 1)
+        return Batches(*table, size, int(self.random_state), training, drop, device, training, part=part)
 
     def outputs(self, X: Any, rows: Int | None = None) -> Outputs:
         """All that the model says of X, or of some rows (k,) of it, in one pass; a modality X lacks counts as absent.

@@ -3,6 +3,9 @@
 ``fill`` says what happens to an absent modality: ``"feature"`` - nothing is computed for it; ``"zero"`` - its raw input
 is taken as zero; ``"mean"`` - as the mean of the training rows. In the last two it is then treated as if it were there.
 They are for ready views; of a picture or a text no value means nothing.
+
+On several processes each encodes its own rows of a batch and all meet here: what a recipe sees are the features of the
+whole batch, whose loss every process computes, so recipes know nothing of processes (``training/processes.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 
 from modest.checks import known
 from modest.encoders.towers import Tower
+from modest.training.processes import World
 from modest.training.task import Batch
 
 __all__ = ["FILLS", "Towers"]
@@ -31,6 +35,8 @@ class Towers(nn.Module):
     width : features emitted, s
     fill : "feature" | "zero" | "mean"
 
+    ``world``, the processes that train together, is set by whoever starts them.
+
     Raises
     ------
     ValueError
@@ -40,6 +46,7 @@ class Towers(nn.Module):
     def __init__(self, encoders: Sequence[nn.Module], width: int, fill: str = "feature") -> None:
         super().__init__()
         self.width = width
+        self.world = World()
         self.fill = known(fill, FILLS, "fill")
         if fill != "feature" and not all(isinstance(encoder, Tower) for encoder in encoders):
             raise ValueError(f"fill={fill!r} needs ready views, and some encoders read raw media; use fill='feature'.")
@@ -74,11 +81,25 @@ class Towers(nn.Module):
     def features(self, batch: Batch, m: int) -> tuple[Tensor, Tensor]:
         """Encode modality m: features (k, s) of the k active rows, and (n,) bool which rows they are."""
         rows = self.active(batch)[:, m]
-        x = batch.x[m][rows]
+        if not rows.any():  # no pass at all: no gradient either, so that momentum and decay leave the encoder alone
+            return torch.zeros(0, self.width, dtype=self.dtype, device=rows.device), rows
+        rank, size = batch.part
+        here = rows[rank::size]
+        x = batch.x[m][here]
         encoder = self.encoders[m]
         if self.fill == "mean" and isinstance(encoder, Tower):
-            x = torch.where(batch.present[rows, m, None], x, encoder.shift)
-        if not len(x):  # no pass at all: the encoder must have no gradient, so that momentum and decay leave it alone
-            return torch.zeros(0, self.width, dtype=self.dtype, device=x.device), rows
-        encoded: Tensor = encoder(x)
-        return encoded, rows
+            x = torch.where(batch.present[rank::size][here, m, None], x, encoder.shift)
+        encoded: Tensor = encoder(x) if len(x) else torch.zeros(0, self.width, dtype=self.dtype, device=x.device)
+        if size == 1:
+            return encoded, rows
+        return self.world.gather(encoded)[self.world.interleaved(rows)], rows
+
+    def blocks(self, batch: Batch) -> Tensor:
+        """(M, n, s) features of every modality, zero in the rows where it does not speak."""
+        blocks = []
+        for m in range(len(self)):
+            features, rows = self.features(batch, m)
+            block = features.new_zeros(len(rows), self.width)
+            block[rows] = features
+            blocks.append(block)
+        return torch.stack(blocks)

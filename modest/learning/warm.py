@@ -23,13 +23,11 @@ from torch import Tensor
 
 from modest.checks import known, row_numbers
 from modest.data.pool import Pool
-from modest.learning.concat import Concat
 from modest.learning.inputs import whole
 from modest.learning.measure import softmax
-from modest.learning.towers import Towers
 from modest.learning.trained import Trained, rows_at_once
 from modest.neighbours.device import decide
-from modest.training import Batch, Batches
+from modest.training import Batches
 from modest.types import Int
 
 __all__ = ["NEEDS", "arrays"]
@@ -78,7 +76,7 @@ def arrays(
 
 def _refuse(trained: Trained, wanted: Sequence[str]) -> None:
     recipe, joint = trained.recipe, {"coalition_proba", "head"} & set(wanted)
-    if joint and not isinstance(recipe, Concat):
+    if joint and recipe.name != "concat":
         raise ValueError(
             f"{' and '.join(sorted(joint))} must come from a classifier with one head over all features, and this one "
             f"is {recipe.name!r}; train one with method='concat'."
@@ -101,11 +99,11 @@ def _passed(trained: Trained, batches: Batches, wanted: Sequence[str]) -> dict[s
     recipe, names = trained.recipe, tuple(trained.made.modules)
     recipe.net.to(batches.device).eval()
     inner = bool({"features", "coalition_proba"} & set(wanted))
-    head = _head(trained) if inner and isinstance(recipe, Concat) else None
+    head = _head(trained) if inner and recipe.name == "concat" else None
     proba, features, coalitions = [], [], []
     with torch.no_grad():
         for batch in batches.epoch():
-            blocks = dict(zip(names, _features(recipe.towers, batch))) if inner else {}
+            blocks = dict(zip(names, recipe.towers.blocks(batch))) if inner else {}
             if "features" in wanted:
                 features.append({name: block.float().cpu().numpy() for name, block in blocks.items()})
             if "proba" in wanted:
@@ -118,17 +116,6 @@ def _passed(trained: Trained, batches: Batches, wanted: Sequence[str]) -> dict[s
         "features": {name: np.concatenate([part[name] for part in features]) for name in names} if features else None,
         "coalition_proba": np.concatenate(coalitions, axis=1) if coalitions else None,
     }
-
-
-def _features(towers: Towers, batch: Batch) -> list[Tensor]:
-    """(n, s) per modality, zero where it is absent."""
-    blocks = []
-    for m in range(len(towers)):
-        features, rows = towers.features(batch, m)
-        block = features.new_zeros(len(batch), towers.width)
-        block[rows] = features
-        blocks.append(block)
-    return blocks
 
 
 def _coalitions(head: Callable[[Mapping[str, Tensor]], Tensor], blocks: Mapping[str, Tensor]) -> Any:

@@ -12,7 +12,7 @@ from modest.training.processes import World, world
 from modest.training.resume import Kept
 from modest.training.run import Run
 from modest.training.schedules import SCHEDULES
-from modest.training.task import Batch, Logits, Stateful, Task
+from modest.training.task import Batch, Logits, Noting, Stateful, Task
 
 __all__ = [
     "OPTIMIZERS",
@@ -22,6 +22,7 @@ __all__ = [
     "Column",
     "Kept",
     "Logits",
+    "Noting",
     "Plan",
     "Ready",
     "Run",

@@ -22,7 +22,7 @@ from modest.training.checkpoints import restore, snapshot
 from modest.training.plan import Plan, optimiser
 from modest.training.processes import World
 from modest.training.resume import Kept, Progress
-from modest.training.task import Batch, Task
+from modest.training.task import Batch, Noting, Task
 from modest.types import Record
 
 __all__ = ["Plan", "fit"]
@@ -39,6 +39,7 @@ def fit(
     progress: Callable[[int, int], None] | None = None,
     kept: Kept | None = None,
     world: World | None = None,
+    whole: bool = False,
 ) -> Iterator[Record]:
     """Train the stages in order, yielding a Record after every step and every epoch.
 
@@ -53,12 +54,13 @@ def fit(
     kept : file that holds the run after every epoch. If it is there the run goes on from it, to the same bits on one
         process; Records of the epochs it holds come first, without their steps. The file is left to the caller.
     world : the processes; each must be given the same tasks
+    whole : tell tasks of the whole batch of all processes, of which their ``x`` is a part (``Batch.part``)
 
     Yields
     ------
     Record(stage, epoch, step, values). After a step ``values`` has ``turn``, ``loss``, ``lr`` (of the first rate);
-    after an epoch ``losses`` (mean per turn), ``best`` (bool) and, with ``validate``, ``validation``. Steps count from
-    1, per stage.
+    after an epoch ``losses`` (mean per turn), ``best`` (bool), with ``validate`` ``validation`` and of a Noting task
+    ``notes``. Steps count from 1, per stage.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def fit(
         if number > at.stage:
             at = Progress(stage=number, told=at.told)
         for epoch in range(at.epoch, plan.epochs):
-            record = yield from _epoch(task, batches, plan, optimizer, epoch, at, world)
+            record = yield from _epoch(task, batches, plan, optimizer, epoch, at, (world, whole))
             record = _validated(record, task, validate, at)
             at.epoch = epoch + 1
             values = {**record.values}
@@ -109,12 +111,15 @@ def _validated(record: Record, task: Task, validate: Callable[[Task], Validation
 
 
 def _epoch(
-    task: Task, batches: Batches, plan: Plan, optimizer: torch.optim.Optimizer, epoch: int, at: Progress, world: World
+    task: Task, batches: Batches, plan: Plan, optimizer: torch.optim.Optimizer, epoch: int, at: Progress,
+    here: tuple[World, bool],
 ) -> Generator[Record, None, Record]:
     """Steps of one epoch; returns the epoch's own Record."""
     losses: dict[str, list[float]] = {}
+    world, whole = here
     task.net.train()
-    stream = iter(batches.epoch(epoch))
+    batches_of = batches.epoch(epoch)
+    stream = map(world.whole, batches_of) if whole else iter(batches_of)
     while chunk := list(islice(stream, plan.accumulate)):
         for parameters in optimizer.param_groups:
             parameters["lr"] = parameters["base"] * plan.factor(epoch, chunk[0].index, chunk[0].count)
@@ -124,7 +129,8 @@ def _epoch(
     world.average_buffers(task.net)
     task.net.eval()
     means = {turn: sum(of) / len(of) for turn, of in losses.items()}
-    return Record(task.name, epoch, at.step, {"losses": means})
+    told = {"notes": dict(task.notes())} if isinstance(task, Noting) else {}
+    return Record(task.name, epoch, at.step, {"losses": means, **told})
 
 
 def _turns(

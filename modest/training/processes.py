@@ -11,12 +11,14 @@ each takes its mean and variance over the rows of its own process.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from modest.training.task import Batch
 
 __all__ = ["World", "world"]
 
@@ -65,6 +67,20 @@ class World:
         whole: Tensor = _Gather.apply(as_numbers, [int(k) for k in counts], self.rank)  # type: ignore[no-untyped-call]
         return whole.to(x.dtype)
 
+    def whole(self, batch: Batch) -> Batch:
+        """The batch of all processes in the order one process would have it; ``x`` stays this process's part of it."""
+        if self.size == 1:
+            return batch
+        present = self.gather(batch.present)
+        order = self.interleaved(torch.ones(len(present), dtype=torch.bool, device=present.device))
+        y, rows = (None if t is None else self.gather(t)[order] for t in (batch.y, batch.rows))
+        return replace(batch, present=present[order], y=y, rows=rows, part=(self.rank, self.size))
+
+    def interleaved(self, rows: Tensor) -> Tensor:
+        """(k,) order in which gathered rows stand as in the whole batch, of which ``rows`` (n,) bool were gathered."""
+        places = torch.arange(len(rows), device=rows.device)
+        return torch.cat([places[r :: self.size][rows[r :: self.size]] for r in range(self.size)]).argsort()
+
     def share(self, x: Tensor) -> Tensor:
         """``x`` of process 0, for all; shapes must agree."""
         if self.size > 1:
@@ -86,6 +102,14 @@ class World:
                 p.grad = torch.zeros_like(p)
             dist.all_reduce(p.grad)
             p.grad /= self.size
+
+    def average(self, x: Tensor) -> Tensor:
+        """Mean over processes of a tensor that all have, of one shape; for gradients a task takes by itself."""
+        if self.size > 1:
+            x = x.contiguous().clone()
+            dist.all_reduce(x)
+            x /= self.size
+        return x
 
     def average_buffers(self, net: nn.Module) -> None:
         """Mean over processes of what a net notes while it trains, the running means and variances of batch norms.

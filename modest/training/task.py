@@ -16,6 +16,8 @@ class Batch:
     ``x``: one (n, d_m) tensor per modality, absent rows hold zeros; ``present`` (n, M) bool; ``y`` (n,) int64 class
     numbers or None; ``index`` of ``count`` batches of this ``epoch``, all from 0; ``rows`` (n,) int64 of the table.
     A modality's x may have more dimensions than two (pictures, spectrograms, frames) or hold tokens (int64).
+    ``part`` (r, R): ``x`` holds only each R-th row from row r on, what one of R processes has of the batch; all else
+    is told of the whole batch.
     """
 
     x: tuple[Tensor, ...]
@@ -25,6 +27,7 @@ class Batch:
     count: int = 1
     epoch: int = 0
     rows: Tensor | None = None
+    part: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -88,4 +91,13 @@ class Stateful(Protocol):
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what ``state`` gave."""
+        ...
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A task that has numbers of its own to tell."""
+
+    def notes(self) -> Mapping[str, float]:
+        """Of the epoch that has just ended; they stand in its Record under ``notes``."""
         ...

@@ -1,0 +1,55 @@
+"""A recipe trained from its first weights to its last word: the loop, validation after each epoch, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from modest.learning.calibration import Calibrated
+from modest.learning.holdout import Labelled
+from modest.learning.measure import Dynamics, forward, measure
+from modest.learning.methods import Recipe
+from modest.training import Batches, Kept, Plan, World
+from modest.training.fit import fit
+from modest.types import Record
+
+__all__ = ["Course"]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How a recipe is trained.
+
+    ``data`` and ``check``: rows that train and rows that validate (maybe none); ``batches`` (rows, training?) -> their
+    Batches; ``dynamics`` notes what is said of every training row after each epoch; ``kept`` and ``world`` as in the
+    loop. ``history``: the Records of the epochs so far.
+    """
+
+    recipe: Recipe
+    data: Labelled
+    check: Labelled
+    batches: Callable[[Labelled, bool], Batches]
+    plan: Plan
+    dynamics: Dynamics | None = None
+    kept: Kept | None = None
+    world: World = field(default_factory=World)
+    history: list[Record] = field(default_factory=list)
+
+    def records(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Record]:
+        """Train, yielding the Records of the loop; a recipe that can be calibrated is, on the validation rows."""
+        self.recipe.towers.world = self.world
+        validate = (lambda task: measure(task, self.batches(self.check, False))) if len(self.check.rows) else None
+        batches = self.batches(self.data, True)
+        for record in fit(
+            self.recipe.stages(), batches, self.plan, validate, progress, self.kept, self.world, whole=True
+        ):
+            if "losses" in record.values:
+                self.history.append(record)
+                if self.dynamics is not None:
+                    self.dynamics.note(self.recipe, self.batches(self.data, False))
+            yield record
+        rows = self.check.rows[self.check.y[self.check.rows] >= 0]
+        if isinstance(self.recipe, Calibrated) and len(rows):
+            held = Labelled(self.check.table, self.check.y, rows)
+            fused, own, _, present = forward(self.recipe, self.batches(held, False))
+            self.recipe.calibrate(fused, own, present, self.check.y[rows])
