@@ -93,6 +93,11 @@ class GradientProjector:
         """(dim, dim) float64, a copy of P after the last update."""
         return self._current.clone()
 
+    @property
+    def trace(self) -> float:
+        """tr P / dim: the mean over all directions of what is left of a gradient; 1 at the start."""
+        return float(torch.trace(self._current)) / self.dim
+
     def start_epoch(self) -> None:
         """Tell that an epoch begins: with ``reset="epoch"`` P is the identity again."""
         if self.reset == "epoch":
