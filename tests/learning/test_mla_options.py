@@ -17,7 +17,6 @@ from modest.training.fit import fit
 from modest.types import Views
 from tests.learning.test_mla_training import train
 
-
 N, D, S, C = 21, 4, 5, 3
 
 
