@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,12 +12,15 @@ from modest.cli.models import model_folder
 from modest.cli.output import JSON, SEED, finish, progress
 from modest.cli.pairs import number, pairs
 
+if TYPE_CHECKING:
+    from modest.training import World
+
 RECORDS, CHECKPOINT = "metrics.json", "run.safetensors"
 
 
 def command(
     pool: Path = typer.Argument(..., help="Folder of the pool."),
-    method: str = typer.Option(None, help="mla (when left out), concat or late."),
+    method: str = typer.Option(None, help="mla when left out; `modest methods` lists them."),
     start: str = typer.Option(None, "--start", help="Start from these encoders: a model of `modest represent`."),
     image: str = typer.Option(None, "--image", help="Train this encoder: resnet18?width=0.25&size=64, or mlp."),
     text: str = typer.Option(None, "--text", help="bert?layers=2&hidden=128&heads=2, or mlp."),
@@ -45,6 +48,7 @@ def command(
     Without encoders it stands on the pool's ready views. Encoders of raw media are trained from scratch; --start takes
     those of `modest represent` (semi-supervised). A killed run goes on after its last epoch, with --track-items anew.
     Labelled rows of split val choose the best epoch; without them 15 % are carved, or none below 20 rows a class.
+    On several processes, each with its part of every batch: torchrun --nproc-per-node 2 -m modest.cli train ...
 
     Example: modest train demo-pool --method mla --name first
     """
@@ -52,6 +56,7 @@ def command(
     from modest.data.files import read_json
     from modest.encoders.spec import spec
     from modest.learning.presets import of_preset
+    from modest.training import world
     from modest.training.checkpoints import write_atomically
 
     settings: dict[str, Any] = of_preset(preset) if preset else {}
@@ -76,7 +81,10 @@ def command(
     folder = Path(pool) / "models" / name
     if (folder / "config.json").is_file() and (kind := read_json(folder / "config.json").get("kind")) != "classifier":
         raise ValueError(f"{folder} holds a {kind}; give another --name.")
-    clf = _trained(clf, modest.open(pool), folder, track_items, json)
+    here = world()
+    clf = _trained(clf, modest.open(pool), folder, track_items, json, here)
+    if not here.main:  # it has the same model
+        return
     metrics = _metrics(clf, seed)
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -90,13 +98,16 @@ def command(
     finish({"model": str(folder), **metrics}, json, told, then)
 
 
-def _trained(clf: Any, pool: Any, folder: Path, track_items: bool, quiet: bool) -> Any:
-    """The classifier trained and saved, with what was noted of its items if that was asked for."""
+def _trained(clf: Any, pool: Any, folder: Path, track_items: bool, quiet: bool, here: World) -> Any:
+    """The classifier trained by all processes and saved by one, with what was noted of its items if asked for."""
     from modest.data.tracked import FILE, Tracked
 
     checkpoint = None if track_items else folder / CHECKPOINT
-    with progress("training", hidden=quiet) as report:
+    with progress("training", hidden=quiet or not here.main) as report:
         clf = clf.run(pool, track_items=track_items, progress=report, checkpoint=checkpoint).result
+    here.wait()  # until all have read the checkpoint, which is about to go
+    if not here.main:
+        return clf
     (folder / FILE).unlink(missing_ok=True)  # of an earlier model of this name
     clf.save(folder)
     if track_items:

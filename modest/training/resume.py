@@ -73,7 +73,8 @@ def read(where: Kept) -> tuple[Progress, dict[str, Tensor]] | None:
     try:
         with safe_open(where.path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("progress", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # cloned into memory of its own: where a tensor begins decides how products with it round
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{where.path} is damaged ({error}); remove it to train from the start.") from error
     if about.get("run") != where.run:
