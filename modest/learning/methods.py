@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import torch
 
 from modest.checks import known
-from modest.learning import concat, late, mla
+from modest.learning import bigated, concat, film, late, mla, ogm_ge, qmf
+from modest.learning import sum as added
 from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
 
@@ -78,5 +79,30 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             concat.concat, concat.Options, "one head over all features side by side, trained jointly", "baseline"
         ),
         "late": Method(late.Late, late.Options, "a head per modality, logits averaged", "baseline"),
+        "sum": Method(added.summed, added.Options, "a head per modality, logits added, trained jointly", "baseline"),
+        "film": Method(
+            film.film,
+            film.Options,
+            "one modality scales and shifts the features of every other, then one head",
+            "Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer, AAAI 2018",
+        ),
+        "bigated": Method(
+            bigated.bigated,
+            bigated.Options,
+            "one modality gates the features of every other, then one head",
+            "Kiela et al., Efficient Large-Scale Multi-Modal Classification, AAAI 2018",
+        ),
+        "ogm_ge": Method(
+            ogm_ge.OGMGE,
+            ogm_ge.Options,
+            "joint training in which the gradient of the encoder that is ahead is damped, and noise added to all",
+            "Peng et al., Balanced Multimodal Learning via On-the-fly Gradient Modulation, CVPR 2022",
+        ),
+        "qmf": Method(
+            qmf.QMF,
+            qmf.Options,
+            "late fusion weighed by energy; confidences ranked by how easy rows have been",
+            "Zhang et al., Provable Dynamic Fusion for Low-Quality Multimodal Data, ICML 2023",
+        ),
     }
 )
