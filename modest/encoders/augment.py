@@ -16,8 +16,8 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 __all__ = [
-    "blur", "centre", "crop_box", "fixed_frames", "flip", "grey", "jitter", "middle_window", "normalise", "pad_or_cut",
-    "random_frames", "random_window", "resized", "shift_hue", "shrunk",
+    "blur", "centre", "covered", "crop_box", "fixed_frames", "flip", "grey", "jitter", "middle_window", "normalise",
+    "pad_or_cut", "random_frames", "random_window", "resized", "shift_hue", "shrunk",
 ]  # fmt: skip
 
 Pixels = NDArray[np.uint8]
@@ -184,3 +184,17 @@ def middle_window(wave: Wave, samples: int) -> Wave:
     """The ``samples`` in the middle, clipped to [-1, 1]."""
     start = (len(wave) - samples) // 2
     return np.clip(wave[start : start + samples], -1.0, 1.0)
+
+
+def covered(bands: NDArray[np.float32], rng: np.random.Generator, most: tuple[float, float]) -> NDArray[np.float32]:
+    """Copy of a (frames, mels) filterbank with some bands and some frames in a row set to 0 (Park et al. 2019).
+
+    The number of bands is drawn below ``most[0]``, that of frames below ``most[1]``, each place uniformly.
+    """
+    out = np.array(bands)
+    for axis, limit in ((1, most[0]), (0, most[1])):
+        size = out.shape[axis]
+        width = min(size, int(rng.random() * limit))
+        start = int(rng.random() * (size - width + 1))
+        out[(slice(None),) * axis + (slice(start, start + width),)] = 0
+    return out

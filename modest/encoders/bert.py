@@ -109,7 +109,7 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {re.sub(r"gamma$", "weight", re.sub(r"beta$", "bias", name)): tensor for name, tensor in kept.items()}
 
 
-def hashed_tokens(text: str, length: int, vocab: int, grams: int = 0) -> NDArray[np.int64]:
+def hashed_tokens(text: str, length: int, vocab: int, grams: int = 0, ends: bool = True) -> NDArray[np.int64]:
     """(length,) int64: [CLS], one number per word or punctuation mark, [SEP], then 0; what is too long is cut.
 
     Words are compared after Unicode NFKC and case folding. Their numbers come from a stable hash, so that no
@@ -120,6 +120,8 @@ def hashed_tokens(text: str, length: int, vocab: int, grams: int = 0) -> NDArray
     grams : int
         Above 0, each word longer than ``grams`` is followed by its character n-grams of that length, so that words
         spelt alike share tokens.
+    ends : bool
+        Whether there are [CLS] and [SEP].
 
     Examples
     --------
@@ -127,18 +129,20 @@ def hashed_tokens(text: str, length: int, vocab: int, grams: int = 0) -> NDArray
     True
     """
     found: list[str] = []
+    room, first = (length - 2, 1) if ends else (length, 0)
     for word in re.findall(r"\w+|[^\w\s]", unicodedata.normalize("NFKC", text).casefold()):
         found.append(word)
         if 0 < grams < len(word):
             found += [f"#{word[at : at + grams]}" for at in range(len(word) - grams + 1)]
-        if len(found) >= length - 2:
+        if len(found) >= room:
             break
     row = np.full(length, PAD, dtype=np.int64)
-    found = found[: length - 2]
-    row[0], row[len(found) + 1] = CLS, SEP
+    found = found[:room]
+    if ends:
+        row[0], row[len(found) + 1] = CLS, SEP
     if found:
         codes = keys(found, seed=0, stream="bert") % np.uint64(vocab - FIRST_WORD)
-        row[1 : len(found) + 1] = codes.astype(np.int64) + FIRST_WORD
+        row[first : len(found) + first] = codes.astype(np.int64) + FIRST_WORD
     return row
 
 
@@ -163,25 +167,27 @@ def tokenizer_place(tokenizer: str, weights: str | Path | None) -> str:
     return str(weights)
 
 
-def tokens(tokenizer: str, length: int, vocab: int, grams: int = 0) -> Callable[[str], NDArray[np.int64]]:
+def tokens(
+    tokenizer: str, length: int, vocab: int, grams: int = 0, ends: bool = True
+) -> Callable[[str], NDArray[np.int64]]:
     """Return the function text -> (length,) int64 of a tokenizer.
 
     Parameters
     ----------
     tokenizer : ``hashed``, or a folder or hub name with a BERT tokenizer
-    length : tokens kept, with [CLS] and [SEP]
+    length : tokens kept, with [CLS] and [SEP] where there are ``ends``
     vocab : rows of the network's table
-    grams : of :func:`hashed_tokens`
+    grams, ends : of :func:`hashed_tokens`
 
     Raises
     ------
     ValueError
         If ``length`` is below 3, the tokenizer cannot be read, is larger than the table, or pads with another number.
     """
-    if length < 3:
+    if ends and length < 3:
         raise ValueError(f"length={length} leaves no room for a word between [CLS] and [SEP]; give at least 3.")
     if tokenizer == HASHED:
-        return lambda text: hashed_tokens(text, length, vocab, grams)
+        return lambda text: hashed_tokens(text, length, vocab, grams, ends)
     try:
         from transformers import AutoTokenizer
     except ImportError:
@@ -198,7 +204,8 @@ def tokens(tokenizer: str, length: int, vocab: int, grams: int = 0) -> Callable[
         )
 
     def read(text: str) -> NDArray[np.int64]:
-        row = reader(text, padding="max_length", max_length=length, truncation=True)["input_ids"]
+        told = {"padding": "max_length", "max_length": length, "truncation": True, "add_special_tokens": ends}
+        row = reader(text, **told)["input_ids"]
         return np.asarray(row, dtype=np.int64)
 
     return read

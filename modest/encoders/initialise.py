@@ -22,7 +22,8 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
 
     Convolutions: normal, variance 2 / (fan out) (He et al. 2015). Linear layers and embeddings: normal with deviation
     0.02, cut at two deviations; the padding row of an embedding is zero. Norms: one and zero, running mean 0 and
-    variance 1. Biases: zero.
+    variance 1. Biases: zero. Last, every module with a method ``draw(generator)`` draws what it wants otherwise, and
+    parameters that are its own.
 
     Raises
     ------
@@ -44,11 +45,14 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
                     module.bias.zero_()
                 if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                     module.weight[module.padding_idx].zero_()
-            elif next(module.parameters(recurse=False), None) is not None:
+            elif next(module.parameters(recurse=False), None) is not None and not hasattr(module, "draw"):
                 raise TypeError(
                     f"net holds {type(module).__name__} at {name or 'its root'}, which initialise() cannot draw; "
                     "build it from convolutions, linear layers, embeddings and norms."
                 )
+        for module in net.modules():
+            if hasattr(module, "draw"):
+                module.draw(generator)  # type: ignore[operator]
 
 
 def built(make: Callable[[], N], generator: torch.Generator, draw: bool = True) -> N:

@@ -13,9 +13,13 @@ from torch import Tensor
 
 from modest.data.decoding import read_audio, read_image, read_text, read_video
 from modest.encoders import augment as change
+from modest.encoders.fbank import fbank, fitted, mel_triangles, samples_of
 from modest.encoders.spectrogram import frame_count, log_spectrogram, refuse_impossible
 
-__all__ = ["IMAGENET", "KINETICS", "Reading", "audio_reading", "image_reading", "text_reading", "video_reading"]
+__all__ = [
+    "IMAGENET", "KINETICS", "Reading", "audio_reading", "fbank_reading", "image_reading", "text_reading",
+    "video_reading",
+]  # fmt: skip
 
 Array = NDArray[Any]
 Triple = tuple[float, float, float]
@@ -54,6 +58,7 @@ def image_reading(
     jitter: tuple[float, float, float, float],
     chances: tuple[float, float, float, float],
     statistics: tuple[Triple, Triple],
+    clip: bool = False,
 ) -> Reading:
     """Pictures (3, size, size): a random part resized, flipped, jittered, greyed, blurred; in evaluation the centre.
 
@@ -64,6 +69,7 @@ def image_reading(
     scale : smallest and largest share of the area that is cut out
     jitter : amounts of brightness, contrast, saturation, hue
     chances : of flip, jitter, grey, blur (21 pixels, deviation between 0.1 and 2)
+    clip : the picture is the frame in the middle of a clip
     """
     amounts = [a * augment for a in jitter]
     flips, jitters, greys, blurs = (min(1.0, p * min(1.0, augment)) for p in chances)
@@ -89,9 +95,11 @@ def image_reading(
         return change.normalise(x, *statistics)
 
     def read(value: str) -> Array:
+        if clip:
+            return change.shrunk(read_video(value, frames=1, short_side=keep)[0], keep)
         return change.shrunk(read_image(value), keep)
 
-    return Reading("image", read, train, evaluate, (3, size, size), torch.float32)
+    return Reading("video" if clip else "image", read, train, evaluate, (3, size, size), torch.float32)
 
 
 def video_reading(
@@ -162,6 +170,33 @@ def audio_reading(
         return change.pad_or_cut(read_audio(value, rate), whole)
 
     return Reading("audio", read, train, evaluate, (1, n_fft // 2 + 1, frame_count(part, hop)), torch.float32)
+
+
+def fbank_reading(
+    rate: int, mels: int, frames: int, augment: float, cover: tuple[float, float], statistics: tuple[float, float]
+) -> Reading:
+    """Log mel filterbanks (1, mels, frames), padded or cut; in training some bands and frames are covered with 0.
+
+    Parameters
+    ----------
+    augment : strength; 0 = the view of evaluation, 1 = as given
+    cover : most bands and most frames that are covered
+    """
+    if frames < 1 or min(cover) < 0 or not statistics[1] > 0:
+        told = f"frames={frames}, cover={list(cover)}, std={statistics[1]}"
+        raise ValueError(f"{told} make no filterbank; give frames and std above 0 and cover of at least 0.")
+    mel_triangles(mels, rate=rate)  # refuses what makes no filterbank
+
+    def evaluate(bands: Array) -> Tensor:
+        return fitted(torch.from_numpy(np.array(bands)), frames, *statistics)
+
+    def train(bands: Array, rng: np.random.Generator) -> Tensor:
+        return evaluate(change.covered(bands, rng, (cover[0] * augment, cover[1] * augment)) if augment else bands)
+
+    def read(value: str) -> Array:
+        return fbank(read_audio(value, rate)[: samples_of(frames, rate)], rate=rate, mels=mels).numpy()
+
+    return Reading("audio", read, train, evaluate, (1, mels, frames), torch.float32)
 
 
 def text_reading(tokens: Callable[[str], NDArray[np.int64]], length: int) -> Reading:

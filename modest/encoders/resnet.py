@@ -18,7 +18,7 @@ from modest.encoders.initialise import built
 from modest.encoders.norms import alone
 from modest.encoders.weights import fill, located, read_settings, read_state, refuse_other
 
-__all__ = ["DEPTHS", "ResNet", "one_channel", "renamed", "resnet"]
+__all__ = ["DEPTHS", "FrameResNet", "ResNet", "one_channel", "renamed", "resnet"]
 
 # name -> kind of block, blocks per stage
 DEPTHS: Mapping[str, tuple[str, tuple[int, int, int, int]]] = {
@@ -51,6 +51,25 @@ class ResNet(nn.Module):
         with alone(self.body, x):
             pooled: Tensor = self.body(x).pooler_output
         return pooled.flatten(1)
+
+
+class FrameResNet(nn.Module):
+    """Clips (k, 3, frames, h, w) to features (k, width): every frame through one ResNet, the mean over frames.
+
+    It sees no movement, and neither the order nor the number of frames: what it learns is what the frames show.
+    """
+
+    def __init__(self, frame: ResNet) -> None:
+        super().__init__()
+        self.frame = frame
+        self.width = frame.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean over frames; the norms count the frames of all clips as one batch."""
+        k, _, frames = x.shape[:3]
+        with alone(self, x):
+            features: Tensor = self.frame(x.transpose(1, 2).flatten(0, 1))
+        return features.reshape(k, frames, -1).mean(dim=1)
 
 
 def resnet(

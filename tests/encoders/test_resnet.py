@@ -9,7 +9,7 @@ from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from modest.encoders.initialise import initialise
-from modest.encoders.resnet import FIRST, resnet
+from modest.encoders.resnet import FIRST, FrameResNet, resnet
 
 
 def generator(seed=0):
@@ -235,3 +235,23 @@ def test_weights_do_not_leak_into_the_file_they_came_from(folder):
             parameter.zero_()
     again = resnet((1, 1), width=0.25, generator=generator(), weights=place)
     assert torch.equal(again.state_dict()[f"body.{FIRST}"], before[f"resnet.{FIRST}"])
+
+
+def test_frames_go_through_one_network_and_their_features_are_averaged():
+    net = FrameResNet(resnet([1, 1], generator=generator(), width=0.125)).eval()
+    clip = torch.randn(2, 3, 4, 16, 16, generator=generator(1))
+    by_hand = torch.stack([torch.stack([net.frame(clip[k, :, t][None])[0] for t in range(4)]).mean(0) for k in (0, 1)])
+    assert torch.allclose(net(clip), by_hand, atol=1e-6)
+    assert torch.allclose(net(clip[:, :, [2, 0, 3, 1]]), by_hand, atol=1e-6)  # no order
+    assert torch.allclose(net(clip.repeat_interleave(2, dim=2)), by_hand, atol=1e-6)  # no number
+    assert net.width == by_hand.shape[1]
+
+
+def test_the_frames_of_one_clip_alone_are_no_batch():
+    """They are too much alike for a mean and a variance of their own; two clips are a batch."""
+    net = FrameResNet(resnet([1, 1], generator=generator(), width=0.125)).train()
+    before = {n: t.clone() for n, t in net.state_dict().items()}
+    one = torch.randn(1, 3, 4, 16, 16, generator=generator(1))
+    assert torch.equal(net(one), copy.deepcopy(net).eval()(one))
+    assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
+    assert not torch.allclose(net(one.repeat(2, 1, 1, 1, 1)), copy.deepcopy(net).eval()(one), atol=1e-4)
