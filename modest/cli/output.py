@@ -20,7 +20,7 @@ SEED = typer.Option(0, "--seed", help="Seed of every random draw.")
 def finish(payload: dict[str, Any], json: bool, text: Sequence[str] = (), following: str | None = None) -> None:
     """End a command: the payload as JSON, or its text lines and the command to run next."""
     if json:
-        sys.stdout.write(json_module.dumps(_numbers({**payload, "next": following}), default=str) + "\n")
+        sys.stdout.write(json_module.dumps(numbers({**payload, "next": following}), default=str) + "\n")
         return
     for line in text:
         sys.stdout.write(line + "\n")
@@ -29,12 +29,12 @@ def finish(payload: dict[str, Any], json: bool, text: Sequence[str] = (), follow
     sys.stdout.flush()
 
 
-def _numbers(value: Any) -> Any:
+def numbers(value: Any) -> Any:
     """The same with null for NaN and infinity, which JSON has no word for."""
     if isinstance(value, dict):
-        return {name: _numbers(one) for name, one in value.items()}
+        return {name: numbers(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_numbers(one) for one in value]
+        return [numbers(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,6 +1,7 @@
 """Pure functions on arrays that say how good something is, and how sure we are of it."""
 
 from modest.evaluation.balance import ClassBalance, class_balance
+from modest.evaluation.calibration import Calibration, calibration
 from modest.evaluation.cartography import (
     DataMap,
     confidence_bins,
@@ -14,10 +15,12 @@ from modest.evaluation.datacomp import DataComp, datacomp
 from modest.evaluation.groups import GroupScores, group_scores
 from modest.evaluation.learning_curves import area, auroc, saving
 from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
+from modest.evaluation.paired import compare_rows
 from modest.evaluation.retrieval import recall_at_k, retrieval
 
 __all__ = [
     "METRICS",
+    "Calibration",
     "ClassBalance",
     "Curve",
     "DataComp",
@@ -27,8 +30,10 @@ __all__ = [
     "accuracy",
     "area",
     "auroc",
+    "calibration",
     "class_balance",
     "compare",
+    "compare_rows",
     "confidence_bins",
     "confidence_ranks",
     "curve",
