@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from modest.checks import known
-from modest.learning import bigated, concat, film, late, mla, ogm_ge, qmf
+from modest.learning import bigated, concat, dgl, film, late, lfm, mla, mmpareto, ogm_ge, qmf, reconboost, unimodal
 from modest.learning import sum as added
 from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
@@ -103,6 +103,36 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             qmf.Options,
             "late fusion weighed by energy; confidences ranked by how easy rows have been",
             "Zhang et al., Provable Dynamic Fusion for Low-Quality Multimodal Data, ICML 2023",
+        ),
+        "mmpareto": Method(
+            mmpareto.MMPareto,
+            mmpareto.Options,
+            "joint and own losses; an encoder they pull apart goes where both fall",
+            "Wei and Hu, MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance, ICML 2024",
+        ),
+        "reconboost": Method(
+            reconboost.ReconBoost,
+            reconboost.Options,
+            "modalities take turns of some epochs, each fitting what the others leave over; then all are rectified",
+            "Hua et al., ReconBoost: Boosting Can Achieve Modality Reconcilement, ICML 2024",
+        ),
+        "lfm": Method(
+            lfm.LFM,
+            lfm.Options,
+            "one loss on the mean of the logits, one on how far the modalities' predictions lie apart",
+            "Yang et al., Facilitating Multimodal Classification via Dynamically Learning Modality Gap, NeurIPS 2024",
+        ),
+        "dgl": Method(
+            dgl.DGL,
+            dgl.Options,
+            "encoders learn from their own losses only, the joint head from the joint loss only",
+            "Disentangled Gradient Learning (DGL), ICCV 2025",
+        ),
+        "unimodal": Method(
+            unimodal.Unimodal,
+            unimodal.Options,
+            "every modality trained wholly on its own, with its own best epoch; logits averaged",
+            "control",
         ),
     }
 )

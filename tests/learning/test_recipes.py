@@ -73,6 +73,11 @@ def slow_logits(recipe, one, fill):
     return own
 
 
+def turns(recipe, one):
+    """Turns of all the stages a recipe has."""
+    return [turn for task in recipe.stages() for turn in task.turns(one)]
+
+
 def nll(z, label):
     return np.log(np.exp(z - z.max()).sum()) + z.max() - z[label]
 
@@ -108,12 +113,16 @@ def test_loss_and_logits_equal_a_slow_loop(method, options, fill):
     np.testing.assert_allclose(found.fused.detach().numpy(), fused, atol=1e-10)
 
 
-@pytest.mark.parametrize(("method", "options"), VARIANTS)
+# the loss of a turn of these is a function of more than its gradients flow to, on purpose; their own files compare them
+HELD = ("dgl", "reconboost")
+
+
+@pytest.mark.parametrize(("method", "options"), [variant for variant in VARIANTS if variant[0] not in HELD])
 def test_gradients_match_finite_differences(method, options):
     recipe, one = build(method, options, hidden=(7,)), batch()
 
     def total():
-        return sum(loss for _, loss in recipe.turns(one))
+        return sum(loss for _, loss in turns(recipe, one))
 
     total().backward()
     rng = np.random.default_rng(0)
@@ -135,14 +144,14 @@ def test_gradients_match_finite_differences(method, options):
 def test_absent_modality_is_left_alone(method, options):
     """Exactly zero gradient, and no movement under momentum and decay, in a batch that lacks the modality."""
     recipe, one = build(method, options), batch(absent=[1])
-    for _, loss in recipe.turns(one):
+    for _, loss in turns(recipe, one):
         loss.backward()
     assert all(p.grad is None or not p.grad.any() for p in recipe.towers.encoders[1].parameters())
     if method == "concat":
         assert not recipe.head.weight.grad[:, WIDTH : 2 * WIDTH].any()
     if options.get("head", "separate") == "separate" and method == "late":
         assert all(p.grad is None or not p.grad.any() for p in recipe.heads[1].parameters())
-    assert all(group != "text" for group, _ in recipe.turns(one))
+    assert all(group != "text" for group, _ in turns(recipe, one))
     assert not recipe.logits(one).weights[:, 1].any()
     before = [p.detach().clone() for p in recipe.towers.encoders[1].parameters()]
     views = Views(dict(zip(NAMES, (x.numpy() for x in one.x))))
