@@ -1,4 +1,4 @@
-"""How BERT, M3AE, CAV-MAE and the two-tower models are put together, as :mod:`modest.encoders.backbones` does others."""
+"""How BERT, M3AE, CAV-MAE and two-tower models are put together; :mod:`modest.encoders.backbones` does the others."""
 
 from __future__ import annotations
 

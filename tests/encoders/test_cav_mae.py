@@ -52,7 +52,9 @@ def slow(state, bands):
     for row in range(MELS // PATCH):
         for column in range(FRAMES // PATCH):
             patch = bands[row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH]
-            tokens.append((w["patch_embed_a.proj.weight"][:, 0] * patch).sum(axis=(1, 2)) + w["patch_embed_a.proj.bias"])
+            tokens.append(
+                (w["patch_embed_a.proj.weight"][:, 0] * patch).sum(axis=(1, 2)) + w["patch_embed_a.proj.bias"]
+            )
     x = np.array(tokens) + w["pos_embed_a"][0] + w["modality_a"][0]
     order = [(f"blocks_a.{b}", "") for b in range(LAYERS - SHARED)] + [(f"blocks_u.{b}", "_a") for b in range(SHARED)]
     for at, end in order:
