@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from modest.learning.calibration import Calibrated
+from modest.learning.crossfit import crossfit
 from modest.learning.holdout import Labelled
 from modest.learning.measure import Dynamics, forward, measure
 from modest.learning.methods import Recipe
 from modest.training import Batches, Kept, Plan, World
 from modest.training.fit import fit
-from modest.types import Record
+from modest.types import Bool, Float, Int, Record
 
-__all__ = ["Course"]
+__all__ = ["FOLDS", "Course"]
+
+FOLDS = 5  # of the training rows, for the calibration of a recipe without validation rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,8 @@ class Course:
     history: list[Record] = field(default_factory=list)
 
     def records(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Record]:
-        """Train, yielding the Records of the loop; a recipe that can be calibrated is, on the validation rows."""
+        """Train, yielding the Records of the loop; a recipe that can be calibrated is, on rows that did not train."""
+        untrained = copy.deepcopy(self.recipe) if isinstance(self.recipe, Calibrated) else None
         self.recipe.towers.world = self.world
         validate = (lambda task: measure(task, self.batches(self.check, False))) if len(self.check.rows) else None
         batches = self.batches(self.data, True)
@@ -48,8 +53,16 @@ class Course:
                 if self.dynamics is not None:
                     self.dynamics.note(self.recipe, self.batches(self.data, False))
             yield record
+        if isinstance(self.recipe, Calibrated) and untrained is not None:
+            held = self._held_out(untrained)
+            if held is not None:
+                self.recipe.calibrate(*held)
+
+    def _held_out(self, untrained: Recipe) -> tuple[Float, Float, Bool, Int] | None:
+        """Logits of rows that did not train, and their classes: those that validate, else of folds of the others."""
         rows = self.check.rows[self.check.y[self.check.rows] >= 0]
-        if isinstance(self.recipe, Calibrated) and len(rows):
-            held = Labelled(self.check.table, self.check.y, rows)
-            fused, own, _, present = forward(self.recipe, self.batches(held, False))
-            self.recipe.calibrate(fused, own, present, self.check.y[rows])
+        if not len(rows):
+            return crossfit(untrained, self.data, self.batches, self.plan, self.world, FOLDS)
+        held = Labelled(self.check.table, self.check.y, rows)
+        fused, own, _, present = forward(self.recipe, self.batches(held, False))
+        return fused, own, present, self.check.y[rows]

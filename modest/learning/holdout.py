@@ -27,11 +27,15 @@ _ROWS_PER_CLASS = 20
 
 @dataclass(frozen=True)
 class Labelled:
-    """``rows`` of ``table`` that take part; ``y`` (n,) in its frame, -1 = class not in training."""
+    """``rows`` (k,) of ``table`` that take part; ``y`` (n,) in its frame, -1 = class not in training.
+
+    ``groups`` (k,): of the rows, or None.
+    """
 
     table: Table
     y: Int
     rows: Int
+    groups: Any = None
 
 
 def prepare(
@@ -61,7 +65,7 @@ def prepare(
     out = split(codes, found.ids[rows], rule, groups, seed)
     numbers = np.full(len(found), -1, dtype=np.int64)
     numbers[rows] = codes
-    train = Labelled(found, numbers, rows[~out])
+    train = Labelled(found, numbers, rows[~out], None if groups is None else np.asarray(groups)[~out])
     _refuse_unreadable(train)
     if not own:
         return train, Labelled(found, numbers, rows[out]), classes
@@ -126,6 +130,8 @@ def split(y: Int, ids: Any, validation: Any, groups: Any, seed: int) -> Bool:
         If the mask has the wrong length or leaves no training row.
     """
     n = len(y)
+    if groups is not None and np.shape(groups) != (n,):
+        raise ValueError(f"groups has shape {np.shape(groups)}; it must hold one group per row, ({n},).")
     if validation is None:
         validation = SHARE if n >= _ROWS_PER_CLASS * len(np.unique(y)) else False
     if validation is False:
