@@ -75,7 +75,7 @@ def ingest_raw(name: str, shared: str | Path, into: str | Path) -> modest.Pool:
         items = data / "fashion_products" / "items.csv"
         pool = modest.ingest(items, into, label="articleType", columns=["image", "text"])
     else:
-        columns = _grid(data / "grid_s1") if name.startswith("grid") else _emoji(data / "emoji_captions")
+        columns = grid(data / "grid_s1", "letter") if name.startswith("grid") else _emoji(data / "emoji_captions")
         pool = modest.ingest(columns, into)
     if frozen:
         modest.encoders.embed(pool, frozen)
@@ -96,15 +96,15 @@ def parameters(name: str) -> dict[str, int]:
     }
 
 
-def _grid(folder: Path) -> dict[str, list[str]]:
-    """The letter word and two frames before and after it, of picture and of sound."""
+def grid(folder: Path, word: str) -> dict[str, list[str]]:
+    """One word of each sentence, "letter", and two frames before and after it, of picture and of sound."""
     rows = _rows(folder / "clips.csv")
     cuts = [
-        f"#t={max(0.0, float(row['letter_start_s']) - 2 * FRAME):.3f},{float(row['letter_end_s']) + 2 * FRAME:.3f}"
+        f"#t={max(0.0, float(row[f'{word}_start_s']) - 2 * FRAME):.3f},{float(row[f'{word}_end_s']) + 2 * FRAME:.3f}"
         for row in rows
     ]
     values = [f"{folder}/clips_mp4.zip!{row['clip_id']}.mp4{cut}" for row, cut in zip(rows, cuts)]
-    return {"audio": values, "video": values, **_told(rows, "clip_id", "letter")}
+    return {"audio": values, "video": values, **_told(rows, "clip_id", word)}
 
 
 def _emoji(folder: Path) -> dict[str, list[str]]:
