@@ -16,31 +16,41 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from torch import Tensor, nn
 
+from modest.training import Batch, Batches
 from modest.types import Bool, Float, Int
 
-__all__ = ["Calibrated", "temperature"]
+__all__ = ["Calibrated", "spoken", "temperature"]
 
 _LARGEST = float(np.log(20.0))
 
 
 @runtime_checkable
 class Calibrated(Protocol):
-    """A recipe that takes temperatures from rows it was not trained on."""
+    """A recipe of several experts that takes their temperatures from rows it was not trained on."""
 
-    def calibrate(self, fused: Float, own: Float, present: Bool, y: Int) -> None:
-        """Set temperatures.
+    net: nn.Module
 
-        Parameters
-        ----------
-        fused : (n, C) logits as predicted before
-        own : (M, n, C) logits of each modality
-        present : (n, M) bool
-        y : (n,) class numbers
-        """
+    def experts(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(K, n, C) logits of every expert, no temperature applied, and (n, K) bool, who has something to say."""
         ...
+
+    def calibrate(self, logits: Float, there: Bool, y: Int) -> None:
+        """Set the temperatures from logits (K, n, C), there (n, K) and the classes (n,) of the rows."""
+        ...
+
+
+def spoken(recipe: Calibrated, batches: Batches) -> tuple[Float, Bool]:
+    """What the experts say of all rows of ``batches``: logits (K, n, C) float64 and there (n, K)."""
+    recipe.net.to(batches.device).eval()
+    with torch.no_grad():
+        parts = [recipe.experts(batch) for batch in batches.epoch()]
+    logits, there = torch.cat([part[0] for part in parts], dim=1), torch.cat([part[1] for part in parts])
+    return logits.double().cpu().numpy(), there.cpu().numpy()
 
 
 def temperature(logits: Float, y: Int) -> float:

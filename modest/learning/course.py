@@ -6,10 +6,10 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from modest.learning.calibration import Calibrated
+from modest.learning.calibration import Calibrated, spoken
 from modest.learning.crossfit import crossfit
 from modest.learning.holdout import Labelled
-from modest.learning.measure import Dynamics, forward, measure
+from modest.learning.measure import Dynamics, measure
 from modest.learning.methods import Recipe
 from modest.training import Batches, Kept, Plan, World
 from modest.training.fit import fit
@@ -41,7 +41,8 @@ class Course:
 
     def records(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Record]:
         """Train, yielding the Records of the loop; a recipe that can be calibrated is, on rows that did not train."""
-        untrained = copy.deepcopy(self.recipe) if isinstance(self.recipe, Calibrated) else None
+        recipe = self.recipe
+        untrained = copy.deepcopy(recipe) if isinstance(recipe, Calibrated) else None
         self.recipe.towers.world = self.world
         validate = (lambda task: measure(task, self.batches(self.check, False))) if len(self.check.rows) else None
         batches = self.batches(self.data, True)
@@ -53,16 +54,15 @@ class Course:
                 if self.dynamics is not None:
                     self.dynamics.note(self.recipe, self.batches(self.data, False))
             yield record
-        if isinstance(self.recipe, Calibrated) and untrained is not None:
-            held = self._held_out(untrained)
+        if isinstance(recipe, Calibrated) and untrained is not None:
+            held = self._held_out(recipe, untrained)
             if held is not None:
-                self.recipe.calibrate(*held)
+                recipe.calibrate(*held)
 
-    def _held_out(self, untrained: Recipe) -> tuple[Float, Float, Bool, Int] | None:
-        """Logits of rows that did not train, and their classes: those that validate, else of folds of the others."""
+    def _held_out(self, recipe: Calibrated, untrained: Calibrated) -> tuple[Float, Bool, Int] | None:
+        """What is said of rows that did not train, and their classes: those that validate, else folds of the others."""
         rows = self.check.rows[self.check.y[self.check.rows] >= 0]
         if not len(rows):
             return crossfit(untrained, self.data, self.batches, self.plan, self.world, FOLDS)
         held = Labelled(self.check.table, self.check.y, rows)
-        fused, own, _, present = forward(self.recipe, self.batches(held, False))
-        return fused, own, present, self.check.y[rows]
+        return *spoken(recipe, self.batches(held, False)), self.check.y[rows]

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from modest.learning.calibration import Calibrated, spoken
 from modest.learning.holdout import Labelled
-from modest.learning.measure import forward
-from modest.training import Batches, Plan, Task, World
+from modest.training import Batches, Plan, World
 from modest.training.fit import fit
 from modest.types import Bool, Float, Int
 
@@ -50,14 +50,14 @@ def folds(y: Int, count: int, seed: int, groups: Any = None) -> Iterator[Int]:
 
 
 def crossfit(
-    untrained: Any,
+    untrained: Calibrated,
     data: Labelled,
     batches: Callable[[Labelled, bool], Batches],
     plan: Plan,
     world: World,
     count: int,
-) -> tuple[Float, Float, Bool, Int] | None:
-    """Logits fused (k, C) and per modality (M, k, C), present (k, M) and classes (k,) of held-out rows; None if none.
+) -> tuple[Float, Bool, Int] | None:
+    """Experts' logits (K, k, C), there (k, K) and classes (k,) of all held-out rows; None if there are none.
 
     ``untrained``: a recipe at its first weights, left as it is; the rest as in ``course.Course``.
     """
@@ -67,15 +67,14 @@ def crossfit(
         known = out[np.isin(y[out], y[inside])]
         if not len(known):
             continue
-        recipe = copy.deepcopy(untrained)
+        recipe: Any = copy.deepcopy(untrained)
         recipe.towers.world = world
-        stages: list[Task] = recipe.stages()
-        for _ in fit(stages, batches(replace(data, rows=data.rows[inside], groups=None), True), plan, world=world,
-                     whole=True):  # fmt: skip
+        inner = replace(data, rows=data.rows[inside], groups=None)
+        for _ in fit(recipe.stages(), batches(inner, True), plan, world=world, whole=True):
             pass
-        fused, own, _, present = forward(recipe, batches(replace(data, rows=data.rows[known], groups=None), False))
-        parts.append((fused, own, present, y[known]))
+        said, there = spoken(recipe, batches(replace(data, rows=data.rows[known], groups=None), False))
+        parts.append((said, there, y[known]))
     if not parts:
         return None
-    joined = [np.concatenate([part[k] for part in parts], axis=axis) for k, axis in enumerate((0, 1, 0, 0))]
-    return joined[0], joined[1], joined[2], joined[3]
+    logits, there, classes = (np.concatenate([part[k] for part in parts], axis=a) for k, a in enumerate((1, 0, 0)))
+    return logits, there, classes

@@ -10,7 +10,21 @@ from typing import Any, Protocol
 import torch
 
 from modest.checks import known
-from modest.learning import bigated, concat, dgl, film, late, lfm, mla, mmpareto, ogm_ge, qmf, reconboost, unimodal
+from modest.learning import (
+    auto,
+    bigated,
+    concat,
+    dgl,
+    film,
+    late,
+    lfm,
+    mla,
+    mmpareto,
+    ogm_ge,
+    qmf,
+    reconboost,
+    unimodal,
+)
 from modest.learning import sum as added
 from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
@@ -133,6 +147,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             unimodal.Options,
             "every modality trained wholly on its own, with its own best epoch; logits averaged",
             "control",
+        ),
+        "auto": Method(
+            auto.Auto,
+            auto.Options,
+            "own heads and a joint head, calibrated on rows that did not train, weighed by entropy",
+            "modest's own",
         ),
     }
 )
