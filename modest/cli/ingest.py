@@ -23,7 +23,7 @@ def command(
     column: list[str] = typer.Option([], "--column", help="Raw column to keep, NAME or NEW=OLD; left out: all."),
     standardise: bool = typer.Option(False, "--standardise", help="Centre and scale features by the training rows."),
     layout: str | None = typer.Option(
-        None, "--layout", help="SOURCE is a folder of a public data set: food101, vggsound, coco_captions ..."
+        None, "--layout", help="SOURCE is a folder of a public data set: food101, crema_d, iemocap:session=3 ..."
     ),
     unpair: str = typer.Option(
         "", "--unpair", help="image,text: take training rows apart, the truth in a file, to rehearse pairing."
@@ -63,11 +63,13 @@ def command(
         "classes": len(pool.classes),
         "labelled": known,
         "lost_files": pool.config["lost"],
+        "notes": pool.config.get("notes", []),
     }
     text = [
         f"{len(pool)} items in {into}, {len(pool.classes)} classes, {known} items labelled",
         *(f"  {name}: {pool.width(name)} features, {absent[name]:.1%} absent" for name in pool.names),
         *(f"  {name}: {count} files were not found" for name, count in pool.config["lost"].items()),
+        *(f"  note: {sentence}" for sentence in pool.config.get("notes", [])),
     ]
     ready = pool.names and not pool.short
     following = f"modest select {into} --budget 0.01" if ready else pool.embed_command()

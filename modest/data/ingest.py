@@ -68,7 +68,7 @@ def ingest(
     classes : names that the integer labels 0, 1, ... stand for
     standardise : bool, or names of modalities
         Centre and scale columns by the mean and standard deviation of the training rows, which are stored.
-    layout : name of ``modest.data.layouts.LAYOUTS``, optional
+    layout : name of ``modest.data.layouts.LAYOUTS``, optional, with options as in ``iemocap:session=3``
         The source is a folder of a public data set in one of its usual forms. Clips that are gone are left out and
         listed in ``missing.txt``.
     append : bool
@@ -133,6 +133,7 @@ def ingest(
         "classes": known,
         "lost": lost,
         "missing": found.missing,
+        "notes": found.notes,
     }
     return put(target, frame, chosen, config, names, present, progress, truth)
 

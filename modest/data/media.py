@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 KINDS = {
     "image": (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
     "audio": (".wav", ".mp3", ".ogg", ".flac", ".m4a"),
-    "video": (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm"),
+    "video": (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm", ".flv"),
     "text": (".txt",),
 }
 _KIND = {suffix: kind for kind, suffixes in KINDS.items() for suffix in suffixes}
 _SECONDS = re.compile(r"(?:npt:)?(\d+(?:\.\d*)?)?(?:,(\d+(?:\.\d*)?))?")
-_LFS = b"version https://git-lfs"
+LFS = b"version https://git-lfs"
 
 
 class Unreadable(ValueError):  # noqa: N818 - the name readers and callers use
@@ -42,7 +42,7 @@ def kind(name: str) -> str | None:
     place = _uncut(name)
     if place.endswith("/"):
         return "video" if Path(place).is_absolute() or split_archive(place)[0] else None
-    return _KIND.get(Path(place.replace("!", "/")).suffix.lower())
+    return _KIND.get(os.path.splitext(place.replace("!", "/"))[1].lower())
 
 
 def split_cut(value: str) -> tuple[str, float, float | None]:
@@ -131,7 +131,7 @@ def whole(value: str, limit: int | None = None) -> bytes:
         raise Unreadable(told) from None
     if not content:
         raise Unreadable(f"{value} is empty; copy it again.")
-    if content.startswith(_LFS):
+    if content.startswith(LFS):
         raise Unreadable(f"{value} is a pointer of Git LFS; fetch the file itself with: git lfs pull")
     return content
 

@@ -21,7 +21,7 @@ class Source:
 
     ``classes``: names of classes per label column, ``""`` for all; ``present``: (n,) bool per modality; ``lost``: how
     many media files of a column are not there; ``missing``: ids of items left out since nothing of them is there;
-    ``ids``: ids the source itself brings.
+    ``notes``: sentences that whoever reads numbers made of it should know; ``ids``: ids the source itself brings.
     """
 
     origin: str
@@ -31,6 +31,7 @@ class Source:
     present: dict[str, Bool] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     ids: Any = None
 
 

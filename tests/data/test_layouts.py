@@ -362,7 +362,7 @@ def test_folders_without_items_say_what_is_looked_for(tmp_path, name):
         modest.ingest(tmp_path, tmp_path / "pool", layout=name)
     with pytest.raises(FileNotFoundError, match="is no folder"):
         modest.ingest(tmp_path / "gone", tmp_path / "pool", layout=name)
-    with pytest.raises(ValueError, match="food101, kinetics_sounds, vggsound"):
+    with pytest.raises(ValueError, match="food101, iemocap, kinetics_sounds, mvsa, vggsound"):
         modest.ingest(tmp_path, tmp_path / "pool", layout="other")
     with pytest.raises(TypeError, match="path of a folder"):
         modest.ingest({"x": np.eye(2)}, tmp_path / "pool", layout=name)

@@ -6,15 +6,14 @@ Starts are written with and without zeros in front; a clip is known by its id an
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modest.data.layouts.lists import split_of
+from modest.data.layouts.lists import Media, split_of, walk
 from modest.data.media import kind
 
 Key = tuple[str, int]
@@ -34,7 +33,18 @@ class Found:
     name: str
 
 
-Index = Mapping[Key, list[Found]]
+@dataclass
+class Index:
+    """Media of a folder by the key of their clip; ``files`` knows those that hold nothing."""
+
+    videos: dict[Any, list[Found]] = field(default_factory=lambda: defaultdict(list))
+    sounds: dict[Any, list[Found]] = field(default_factory=lambda: defaultdict(list))
+    files: Media = field(default_factory=Media)
+
+    def unlisted(self, keys: Container[Any]) -> list[str]:
+        """Places of the media whose clip is not among ``keys``, sorted."""
+        every = (*self.videos.items(), *self.sounds.items())
+        return sorted(one.path for clip, found in every if clip not in keys for one in found)
 
 
 def key(name: str) -> Key | None:
@@ -54,28 +64,22 @@ def stem(name: str) -> str:
     return name.rpartition(".")[0] if kind(name) else name
 
 
-def index(folder: Path) -> tuple[Index, Index]:
-    """(videos, sounds) in a folder by clip; a folder of at least four pictures is a video."""
-    videos: dict[Key, list[Found]] = defaultdict(list)
-    sounds: dict[Key, list[Found]] = defaultdict(list)
-    seen: set[str] = set()
-    for place, inside, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        inside[:] = [] if real in seen else sorted(inside)
-        if real in seen:  # by a link
-            continue
-        seen.add(real)
+def index(folder: Path, key: Callable[[str], Any] = key, fewest: int = FEWEST_FRAMES) -> Index:
+    """Videos and sounds in a folder by what ``key`` makes of their names; some pictures in a folder are a video."""
+    found = Index()
+    for place, names in walk(folder):
         parts = Path(place).relative_to(folder).parts
         clip = key(parts[-1]) if parts else None
-        if clip is not None and sum(kind(name) == "image" for name in names) >= FEWEST_FRAMES:
-            videos[clip].append(_found(f"{place}/", parts[:-1], parts[-1]))
-        for name in sorted(names):
-            clip = key(name)
-            if clip is not None and kind(name) == "audio":
-                sounds[clip].append(_found(f"{place}/{name}", parts, name))
-            elif clip is not None and kind(name) == "video":
-                videos[clip].append(_found(f"{place}/{name}", parts, name))
-    return videos, sounds
+        if clip is not None:
+            pictures = [name for name in names if kind(name) == "image"]
+            if len(pictures) >= fewest and found.files.usable(f"{place}/{pictures[0]}"):
+                found.videos[clip].append(_found(f"{place}/", parts[:-1], parts[-1]))
+        for name in names:
+            clip, what = key(name), kind(name)
+            if clip is not None and what in ("audio", "video") and found.files.usable(f"{place}/{name}"):
+                by_clip = found.sounds if what == "audio" else found.videos
+                by_clip[clip].append(_found(f"{place}/{name}", parts, name))
+    return found
 
 
 def _found(path: str, parts: tuple[str, ...], name: str) -> Found:
@@ -87,30 +91,30 @@ def _found(path: str, parts: tuple[str, ...], name: str) -> Found:
     return Found(path, split, label, stem(name))
 
 
-def row(clip: Key, name: str, label: str | None, split: str | None, videos: Index, sounds: Index) -> dict[str, Any]:
+def row(clip: Any, name: str, label: str | None, split: str | None, found: Index) -> dict[str, Any]:
     """Row of a layout's table for one clip; where copies lie in several splits, the one of its own split is taken.
 
     The sound is a sound file, else the video file itself; pictures in a folder have none.
     """
-    video = _best(videos.get(clip, []), split)
-    sound = _best(sounds.get(clip, []), split)
+    video = _best(found.videos.get(clip, []), split)
+    sound = _best(found.sounds.get(clip, []), split)
     if sound is None and video is not None and not video.endswith("/"):
         sound = video
     return {"id": name, "video": video, "audio": sound, "label": label, "split": split or "train"}
 
 
 def _best(found: list[Found], split: str | None) -> str | None:
-    """Path of the medium of the right split, a file before a folder of frames."""
-    ranked = sorted(found, key=lambda one: (one.split != split, one.path.endswith("/"), one.path))
+    """Path of the medium of the right split; a file before a folder of frames, MP3 (which some copies lost) last."""
+    ranked = sorted(found, key=lambda one: (one.split != split, one.path.endswith(("/", ".mp3")), one.path))
     return ranked[0].path if ranked else None
 
 
-def in_tree(videos: Index, sounds: Index) -> dict[Key, tuple[str, str | None, str | None]]:
+def in_tree(found: Index) -> dict[Key, tuple[str, str | None, str | None]]:
     """Clip -> (name, label, split) of all clips, by the folders they lie in; sorted by name."""
     told = {}
-    for clip in {*videos, *sounds}:
-        found = [*videos.get(clip, []), *sounds.get(clip, [])]
-        label = next((one.label for one in found if one.label is not None), None)
-        split = next((one.split for one in found if one.split is not None), None)
-        told[clip] = (found[0].name, label, split)
+    for clip in {*found.videos, *found.sounds}:
+        media = [*found.videos.get(clip, []), *found.sounds.get(clip, [])]
+        label = next((one.label for one in media if one.label is not None), None)
+        split = next((one.split for one in media if one.split is not None), None)
+        told[clip] = (media[0].name, label, split)
     return dict(sorted(told.items(), key=lambda item: item[1][0]))

@@ -8,26 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modest.data.layouts.lists import content, finished, first_file, locate
+from modest.data.layouts.listing import Listing
+from modest.data.layouts.lists import content, first_file, locate
 from modest.data.media import places
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMMARY = (
     "dataset_coco.json (dataset_flickr30k.json, dataset_flickr8k.json), or coco_{train,val,test}_karpathy.json, "
     "with train2014/ and val2014/ beside it"
 )
-_HINT = f"a folder of coco_captions has {SUMMARY}."
 _SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}
 EVALUATED = 5
 Row = dict[str, Any]
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Table of id (the caption's), image, text, group (the picture's id), split: one row for each caption.
+def listing(folder: Path) -> Listing:
+    """Rows of id (the caption's), image, text, group (the picture's id), split: one row for each caption.
 
     Training (train and restval) keeps every caption of a picture, evaluation (val, test) the first five. The captions
     of one picture are one group, the positives of each other. Labels are unknown; a picture that is gone is null.
@@ -35,12 +32,13 @@ def read(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no list, or it is damaged.
+        If a list is damaged.
     """
     folder = folder.resolve()
     path = first_file(folder, ("dataset_coco.json", "dataset_flickr30k.json", "dataset_flickr8k.json"))
     rows = list(_karpathy(path, folder) if path is not None else _annotations(folder))
-    return finished(rows, ("image", "text"), (), folder, _HINT, ("group",))
+    published = {"group": 123287} if path is not None and path.name == "dataset_coco.json" else {}
+    return Listing(rows, ("image", "text"), more=("group",), published=published)
 
 
 def _karpathy(path: Path, folder: Path) -> Iterator[Row]:

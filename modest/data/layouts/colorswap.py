@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modest.data.files import write_text
-from modest.data.layouts.lists import content, finished, first_file, locate
+from modest.data.layouts.listing import Listing
+from modest.data.layouts.lists import content, first_file, locate
 from modest.data.media import places
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUMMARY = "data/train.json and data/test.json with images.zip or images/ beside them"
-_HINT = f"a folder of colorswap has {SUMMARY}; modest.data.layouts.colorswap.save writes one from the hub's version."
+SUMMARY = (
+    "data/train.json and data/test.json with images.zip or images/ beside them; modest.data.layouts.colorswap.save "
+    "writes one from the hub's version"
+)
 HUB = "stanfordnlp/colorswap"
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Table of id (``<example>_<1 or 2>``), image, text, group (the example), split; label is unknown.
+def listing(folder: Path) -> Listing:
+    """Rows of id (``<example>_<1 or 2>``), image, text, group (the example), split; label is unknown.
 
     Caption k belongs to image k of its example, and the two rows of an example are one group. A picture that is gone
     is null and counted.
@@ -35,7 +35,8 @@ def read(folder: Path) -> pd.DataFrame:
         If there is no list, or it is damaged.
     """
     rows = [row for split in ("train", "test") for row in _examples(folder.resolve(), split)]
-    return finished(rows, ("image", "text"), (), folder, _HINT, ("group",))
+    published = {"items": 2000, "train": 1400, "test": 600}
+    return Listing(rows, ("image", "text"), more=("group",), published=published)
 
 
 def _examples(folder: Path, split: str) -> Iterator[dict[str, Any]]:
@@ -55,7 +56,7 @@ def _examples(folder: Path, split: str) -> Iterator[dict[str, Any]]:
 
 
 def save(into: str | Path, dataset: Mapping[str, Any] | None = None) -> Path:
-    """Write the version of the Hugging Face hub as a folder that :func:`read` reads: pictures as PNG, lists as JSON.
+    """Write the version of the Hugging Face hub as a folder that :func:`listing` reads: pictures as PNG, lists as JSON.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from modest.data import features, tars
 from modest.data.features import Feature
 from modest.data.files import read_npy, read_table, replacing
-from modest.data.layouts.lists import finished
-
-if TYPE_CHECKING:
-    import pandas as pd
+from modest.data.layouts.listing import Listing
 
 SUMMARY = "metadata/*.parquet with .npz beside, and/or shards/*.tar (with .parquet beside, or a .json per sample)"
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
@@ -31,17 +28,17 @@ UID = np.dtype("u8,u8")
 Row = dict[str, Any]
 
 
-def read(folder: Path, model: str = "l14") -> pd.DataFrame:
-    """Table of id (the uid), image (a member of a shard), text, url and CLIP scores; labels unknown, split train.
+def listing(folder: Path, model: str = "l14") -> Listing:
+    """Rows of id (the uid), image (a member of a shard), text, url and CLIP scores; labels unknown, split train.
 
     The features ``<model>_img`` and ``<model>_txt`` (``l14`` or ``b32``) of the metadata become the views ``image`` and
-    ``text`` (``attrs["features"]``). Rows are those of the metadata in their order, else of the shards; a sample that
+    ``text`` (``features``). Rows are those of the metadata in their order, else of the shards; a sample that
     stands twice in shards is one item; a picture that is in no shard is null.
 
     Raises
     ------
     ValueError
-        If there is neither metadata nor shard, or a file is cut off.
+        If a file is cut off or has no uids.
     """
     folder = folder.resolve()
     samples = {row["id"]: row for shard in _files(folder, "shards", ".tar") for row in _shard(shard)}
@@ -49,11 +46,9 @@ def read(folder: Path, model: str = "l14") -> pd.DataFrame:
     rows = list(itertools.chain.from_iterable(map(_metadata, tables))) if tables else list(samples.values())
     for row in rows:
         row["image"] = samples.get(row["id"], row)["image"]
-    name = "datacomp" if model == "l14" else f"datacomp_{model}"
-    frame = finished(rows, ("image", "text"), (), folder, f"a folder of {name} has {SUMMARY}.", SCORES)
-    frame = frame.dropna(axis=1, how="all").assign(label=None)
-    frame.attrs["features"] = _features(tables, model, [row["id"] for row in rows])
-    return frame
+    views = _features(tables, model, [row["id"] for row in rows])
+    raw = [name for name in ("image", "text") if not rows or any(row[name] is not None for row in rows)]
+    return Listing(rows, raw, more=SCORES, features=views)
 
 
 def _files(folder: Path, part: str, suffix: str) -> list[Path]:

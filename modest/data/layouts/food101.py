@@ -6,27 +6,27 @@ Wang, Kumar, Thome, Cord, Precioso: Recipe recognition with large multimodal foo
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modest.data.layouts.lists import class_names, content, finished, first_file, lines, split_of, table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from modest.data.layouts.listing import Listing
+from modest.data.layouts.lists import Media, class_names, content, first_file, lines, split_of, table, walk
+from modest.data.media import kind
 
 SUMMARY = (
     "images/{train,test}/<label>/*.jpg with titles (texts/*_titles.csv), full texts (texts_txt/<label>/*.txt), "
     "{train,dev,test}.jsonl or .json, or my_{train,test}_food.txt"
 )
-_HINT = f"a folder of food101 has {SUMMARY}."
+PUBLISHED = {"items": 90686, "train": 62971, "val": 5000, "test": 22715, "classes": 101}
 _NAMES = {"image_path": "image", "img": "image", "img_path": "image"}
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 Row = dict[str, Any]
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Table of id (file name without ending), image, text, label (snake_case), split.
+def listing(folder: Path) -> Listing:
+    """Rows of id (file name without ending), image, text, label (snake_case), split.
 
     The first of these is taken as the list: ``.jsonl``, ``.json``, titles, ``my_*_food.txt``, the pictures themselves.
     A text that the list does not give is the file ``texts_txt/<label>/<id>.txt``. A picture that is gone is null, and
@@ -35,33 +35,44 @@ def read(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If no item is found, or a list is damaged.
+        If a list is damaged.
     """
     folder = folder.resolve()
     rows = next((rows for found in _LISTS if (rows := list(found(folder)))), [])
-    done = [_completed(row, folder) for row in rows]
+    files = Media()
+    done = [_completed(row, str(folder), files) for row in rows]
     stat = first_file(folder, ("stat_food.txt", "stat.txt", "classes.txt"))
     classes = [] if stat is None else [_snake(name) for name in class_names(stat)]
-    return finished(done, ("image", "text"), classes, folder, _HINT)
+    named = {os.path.normpath(row["image"]) for row in done if row["image"]}
+    pictures = [f"{place}/{name}" for place, names in walk(folder / "images") for name in names] if done else []
+    return Listing(
+        done,
+        ("image", "text"),
+        classes,
+        published=PUBLISHED,
+        pointers=list(files.pointers),
+        empty=list(files.empty),
+        unlisted=[path for path in pictures if path not in named and kind(path) == "image"],
+        notes=sorted({row["note"] for row in rows if "note" in row}),
+    )
 
 
 def _snake(label: str) -> str:
     return label.strip().replace(" ", "_")
 
 
-def _completed(row: Row, folder: Path) -> Row:
-    """Row with the places of its picture and its text looked up."""
-    name, label, split = Path(row["image"]).name, _snake(row["label"]), row["split"]
+def _completed(row: Row, folder: str, files: Media) -> Row:
+    """Row with the places of its picture and its text looked up; joined as text, since there are a hundred thousand."""
+    base, name, label, split = str(row["base"]), os.path.basename(row["image"]), _snake(row["label"]), row["split"]
     parts = {"train": ("train",), "val": ("train", "val", "dev"), "test": ("test",)}[split]
-    places = [row["base"] / row["image"], folder / row["image"]]
-    places += [folder / "images" / part / label / name for part in parts]
-    places += [folder / "visual" / f"{part}_imgs" / name for part in parts]
-    places += [folder / "images" / label / name]
-    image = next((str(place) for place in places if place.is_file()), None)
-    texts = [row["base"] / row["text_path"], folder / row["text_path"]] if row.get("text_path") else []
-    texts += [folder / "texts_txt" / label / f"{Path(name).stem}.txt"]
-    text = (row.get("text") or "").strip() or next((str(place) for place in texts if place.is_file()), None)
-    return {"id": Path(name).stem, "image": image, "text": text, "label": label, "split": split}
+    stem = os.path.splitext(name)[0]
+    places = [os.path.join(base, row["image"]), *(f"{folder}/images/{part}/{label}/{name}" for part in parts)]
+    places += [os.path.join(folder, row["image"]), *(f"{folder}/visual/{part}_imgs/{name}" for part in parts)]
+    image = files.first([*places, f"{folder}/images/{label}/{name}"])
+    texts = [os.path.join(where, row["text_path"]) for where in (base, folder)] if row.get("text_path") else []
+    text = (row.get("text") or "").strip() or files.first([*texts, f"{folder}/texts_txt/{label}/{stem}.txt"])
+    wanted = {"image": f"images/{parts[0]}/{label}/{name}", "text": f"texts_txt/{label}/{stem}.txt"}
+    return {"id": stem, "image": image, "text": text, "label": label, "split": split, "wanted": wanted}
 
 
 def _json(folder: Path) -> Iterator[Row]:
@@ -93,7 +104,8 @@ def _titles(folder: Path) -> Iterator[Row]:
             if len(cells) != len(names):
                 raise ValueError(f"{path} has {len(cells)} cells in row {k}, not {len(names)}; quote its commas.")
             row = dict(zip(names, cells))
-            yield {"image": row["image"], "text": row["text"], "label": row["label"], **_from(path)}
+            note = {} if headed else {"note": f"{path} has no header: read as image, text, label, unverified."}
+            yield {"image": row["image"], "text": row["text"], "label": row["label"], **_from(path), **note}
 
 
 def _pairs(folder: Path) -> Iterator[Row]:

@@ -9,25 +9,22 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modest.data.layouts import clips
-from modest.data.layouts.lists import class_names, finished, first_file, split_of, table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from modest.data.layouts.listing import Listing
+from modest.data.layouts.lists import class_names, first_file, split_of, table
 
 SUMMARY = (
     "clips <id>_<start>[_<end>] as .mp4/.avi, folders of frames and .wav in any tree with <split> and <label> folders, "
     "beside my_{train,test}.txt, class.txt or stat.txt, and a csv of Kinetics"
 )
-_HINT = f"a folder of kinetics_sounds has {SUMMARY}."
+PUBLISHED = {"items": 17396, "train": 14799, "test": 2597, "classes": 31}  # of the lists of OGM-GE
 _ID = re.compile(r"[\w-]{11}", re.ASCII)
 Entry = tuple[str, str, str]  # name of a clip, label or index of its class, split
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Table of id (name of the clip), video, audio, label (words with blanks), split.
+def listing(folder: Path) -> Listing:
+    """Rows of id (name of the clip), video, audio, label (words with blanks), split.
 
     Lists (``.txt`` or ``.csv`` with train, val or test in their name, split by commas or blanks, the class last) say
     which clips there are; without any, the clips in the tree. An index of a class gets its name from ``class.txt`` or
@@ -37,11 +34,11 @@ def read(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If no clip is found, or an index has no line in the class file.
+        If an index has no line in the class file.
     """
     folder = folder.resolve()
-    videos, sounds = clips.index(folder)
-    tree = clips.in_tree(videos, sounds)
+    found = clips.index(folder)
+    tree = clips.in_tree(found)
     official = _official(folder)
     entries = list(dict.fromkeys(_entries(folder)))
     stat = first_file(folder, ("class.txt", "stat.txt", "stat.csv"))
@@ -50,12 +47,21 @@ def read(folder: Path) -> pd.DataFrame:
     if entries:
         names = _names(entries, classes, tree, official)
         for name, label, split in entries:
-            rows.append(clips.row(_key(name), name, names.get(label, label), split, videos, sounds))
+            rows.append(clips.row(_key(name), name, names.get(label, label), split, found))
     else:
         for clip, (name, folder_label, folder_split) in tree.items():
             told, part = official.get(clip[0], (folder_label and folder_label.replace("_", " "), None))
-            rows.append(clips.row(clip, name, told, folder_split or part, videos, sounds))
-    return finished(rows, ("video", "audio"), classes, folder, _HINT)
+            rows.append(clips.row(clip, name, told, folder_split or part, found))
+    listed = {_key(name) for name, _, _ in entries}
+    return Listing(
+        rows,
+        ("video", "audio"),
+        classes,
+        published=PUBLISHED,
+        pointers=list(found.files.pointers),
+        empty=list(found.files.empty),
+        unlisted=found.unlisted(listed) if entries else (),
+    )
 
 
 def _key(name: str) -> clips.Key:

@@ -1,18 +1,17 @@
-"""List files of public data sets: read whatever ends their lines have, and turned into the table of a layout."""
+"""List files of public data sets, read whatever ends their lines have, and the files beside them, by size."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from modest.data import media
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+_POINTER = 1024  # bytes: pointers of Git LFS are shorter
 _SPLITS = {"train": "train", "test": "test", "val": "val", "dev": "val"}
 
 
@@ -28,6 +27,14 @@ def content(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8; save it as such.") from None
+
+
+def text(path: Path) -> str:
+    """Text of a file that is UTF-8, with or without a byte order mark, else Latin-1."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return path.read_bytes().decode("latin-1")
 
 
 def lines(path: Path) -> list[str]:
@@ -70,36 +77,41 @@ def split_of(name: str) -> str | None:
     return next((split for word, split in _SPLITS.items() if word in name.lower()), None)
 
 
-def finished(
-    rows: Sequence[Mapping[str, Any]],
-    raw: Sequence[str],
-    classes: Sequence[str],
-    folder: Path,
-    hint: str,
-    more: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Table of a layout from its rows (id, raw columns or None, label, split, and columns of ``more``).
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """(place, sorted names of its files) of a folder and all in it, each once, also where links lead in a circle."""
+    seen: set[str] = set()
+    for place, inside, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        inside[:] = [] if real in seen else sorted(inside)
+        if real not in seen:
+            seen.add(real)
+            yield place, sorted(names)
 
-    Rows with none of their media are left out and named in ``attrs["missing"]``; ``attrs["lost"]`` counts per column
-    the rows without it. Classes without an item go; those that ``classes`` lacks are sorted behind; where labels are
-    numbers there are no names.
 
-    Raises
-    ------
-    ValueError
-        If no item is left; ``hint`` says what the layout looks for.
-    """
-    import pandas as pd
+@dataclass
+class Media:
+    """Which files are there and hold something: by their sizes, and the first bytes of small ones, never decoded."""
 
-    kept = [row for row in rows if any(row[name] is not None for name in raw)]
-    if not kept:
-        told = f"its lists name {len(rows)} items and none has its files there" if rows else "it has no list or clip"
-        raise ValueError(f"{folder} cannot be read: {told}; {hint}")
-    frame = pd.DataFrame(kept, columns=["id", *raw, *more, "label", "split"], dtype=object)
-    found = {str(label) for label in frame["label"].dropna()}
-    named = not all(label.isdigit() for label in found)
-    known = [name for name in dict.fromkeys(classes) if name in found]
-    frame.attrs["classes"] = [*known, *sorted(found - set(known))] if named else []
-    frame.attrs["lost"] = {name: sum(row[name] is None for row in rows) for name in raw}
-    frame.attrs["missing"] = [row["id"] for row in rows if all(row[name] is None for name in raw)]
-    return frame
+    pointers: dict[str, None] = field(default_factory=dict)
+    empty: dict[str, None] = field(default_factory=dict)
+
+    def usable(self, path: str | Path) -> bool:
+        """Whether a file is there with content of its own; pointers of Git LFS and empty files are noted."""
+        try:
+            size = os.stat(path).st_size
+            if size >= _POINTER:
+                return os.path.isfile(path)
+            if not os.path.isfile(path):
+                return False
+            with open(path, "rb") as handle:
+                pointer = handle.read(len(media.LFS)) == media.LFS
+        except OSError:
+            return False
+        found = self.empty if size == 0 else self.pointers if pointer else None
+        if found is not None:
+            found[str(path)] = None
+        return found is None
+
+    def first(self, places: Iterable[str | Path]) -> str | None:
+        """The first of some places that has a usable file."""
+        return next((str(place) for place in places if self.usable(place)), None)

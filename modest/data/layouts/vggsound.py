@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modest.data.layouts import clips
-from modest.data.layouts.lists import class_names, finished, first_file, split_of, table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from modest.data.layouts.listing import Listing
+from modest.data.layouts.lists import class_names, first_file, split_of, table
 
 SUMMARY = (
     "clips <id>_<start>[_<end>] as .mp4/.avi, folders of frames and .wav in any tree with <split> and <label> folders, "
     "beside vggsound.csv, or train.csv and test.csv, and stat.csv"
 )
-_HINT = f"a folder of vggsound has {SUMMARY}."
+PUBLISHED = {"test": 15446, "classes": 309}
 Entry = tuple[str, clips.Key, str, str]  # id, clip, label, split
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Table of id (``<YouTube id>_<start>``), video, audio, label, split.
+def listing(folder: Path) -> Listing:
+    """Rows of id (``<YouTube id>_<start>``), video, audio, label, split.
 
     ``vggsound.csv`` (YouTube id, start second, label, split) says which clips there are; else ``train.csv`` and
     ``test.csv`` (file name, label); else the clips in the tree, whose label folders have no commas: the class file
@@ -34,20 +31,29 @@ def read(folder: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If no clip is found, or a row of ``vggsound.csv`` has not four cells.
+        If a row of ``vggsound.csv`` has not four cells.
     """
     folder = folder.resolve()
-    videos, sounds = clips.index(folder)
+    found = clips.index(folder)
     stat = first_file(folder, ("stat.csv", "stat.txt", "class.txt"))
     classes = [] if stat is None else class_names(stat)
     entries = list(dict.fromkeys(_official(folder))) or list(dict.fromkeys(_lists(folder)))
+    listed = {clip for _, clip, _, _ in entries}
     if not entries:
         whole = {name.replace(",", ""): name for name in classes}
-        for clip, (_, label, split) in clips.in_tree(videos, sounds).items():
+        for clip, (_, label, split) in clips.in_tree(found).items():
             told = None if label is None else label.replace("_", " ")
             entries.append((_id(clip), clip, whole.get(told or "", told or ""), split or "train"))
-    rows = [clips.row(clip, name, label or None, split, videos, sounds) for name, clip, label, split in entries]
-    return finished(rows, ("video", "audio"), classes, folder, _HINT)
+    rows = [clips.row(clip, name, label or None, split, found) for name, clip, label, split in entries]
+    return Listing(
+        rows,
+        ("video", "audio"),
+        classes,
+        published=PUBLISHED,
+        pointers=list(found.files.pointers),
+        empty=list(found.files.empty),
+        unlisted=found.unlisted(listed) if listed else (),
+    )
 
 
 def _id(clip: clips.Key) -> str:

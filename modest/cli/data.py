@@ -1,0 +1,93 @@
+"""``modest data``: look at what is on disk before a pool is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from modest.cli import output
+
+if TYPE_CHECKING:
+    from modest.data.layouts.examine import Examined
+
+app = typer.Typer(
+    help="""Look at a public data set on disk.
+
+    Example: modest data check ~/CREMA-D
+    """,
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def group() -> None:
+    """Look at a public data set on disk."""
+
+
+@app.command("check")
+def check(
+    folder: Path = typer.Argument(..., help="Folder of the data set."),
+    layout: str = typer.Option(None, "--layout", help="NAME or NAME:option=value; left out: what it looks like."),
+    json: bool = output.JSON,
+) -> None:
+    """Count what is there of a data set and what is missing; nothing is decoded, nothing is written.
+
+    Example: modest data check ~/CREMA-D --layout crema_d:fold=2
+    """
+    from modest.data.layouts.examine import examine
+
+    found = examine(folder, layout)
+    chosen = ",".join(f"{name}={value}" for name, value in found.options.items())
+    named = f"{found.layout}:{chosen}" if chosen else found.layout
+    what = "is read as" if layout else "looks like"
+    kind = "" if found.verified else " (declared by you, unverified)"
+    text = [f"{folder} {what} {named}{kind}: {found.rows} items", *_tables(found), *_lines(found)]
+    usable = found.rows > found.gone["count"]
+    following = f"modest ingest {folder} --into pool --layout {named}" if usable else None
+    output.finish({"folder": str(folder), **found.as_dict()}, json, text, following)
+
+
+def _tables(found: Examined) -> list[str]:
+    """Rows by split and by class: how many, and how many of them lack each modality."""
+    splits = {split: list(classes.values()) for split, classes in found.counts.items()}
+    labels = dict.fromkeys(label for classes in found.counts.values() for label in classes)
+    by_class = {
+        label: [classes[label] for classes in found.counts.values() if label in classes] for label in labels
+    }
+    columns = ["items", *(f"{name} {part}" for name in found.modalities for part in ("there", "missing"))]
+    return [
+        output.table("", ["split", *columns], [_row(split, counts, found) for split, counts in splits.items()]),
+        output.table("", ["class", *columns], [_row(name or "?", part, found) for name, part in by_class.items()]),
+        "",
+    ]
+
+
+def _row(name: str, counts: list[dict[str, int]], found: Examined) -> list[Any]:
+    rows = sum(count["rows"] for count in counts)
+    there = [sum(count[modality] for count in counts) for modality in found.modalities]
+    return [name, rows, *(cell for one in there for cell in (one, rows - one))]
+
+
+def _lines(found: Examined) -> list[str]:
+    """One line for everything that is not as it was published."""
+    counts = [f"{name} {one['here']} of {one['published']}" for name, one in found.published.items()]
+    told = [f"published counts: {', '.join(counts)}"] if counts else ["published counts: none are known"]
+    told += [_several(f"missing {name}", one) for name, one in found.missing.items() if one["count"]]
+    kinds = {
+        "items with nothing left": found.gone,
+        "Git LFS pointers (fetch them with: git lfs pull)": found.pointers,
+        "empty files (copy them again)": found.empty,
+        "media that no list names": found.unlisted,
+    }
+    told += [_several(name, one) for name, one in kinds.items() if one["count"]]
+    told += [
+        f"{name}: {one['groups']} groups, {one['in_two_splits'] or 'none'} of them in two splits"
+        for name, one in found.groups.items()
+    ]
+    return [*told, *(f"note: {sentence}" for sentence in found.notes)]
+
+
+def _several(what: str, one: dict[str, Any]) -> str:
+    return f"{what}: {one['count']} ({', '.join(one['first'])}{', ...' if one['count'] > len(one['first']) else ''})"
