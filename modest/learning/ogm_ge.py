@@ -194,7 +194,7 @@ class OGMGE(Joint):
     def notes(self) -> Mapping[str, float]:
         """Mean coefficient of every modality over the steps of the epoch in which it spoke; 1 without any."""
         if not self._told:
-            return {f"coefficient of {name}": 1.0 for name in self.names}
+            return {f"coefficient/{name}": 1.0 for name in self.names}
         factors, there = (torch.stack(of).double() for of in zip(*self._told))
         means = torch.where(there.any(dim=0), (factors * there).sum(dim=0) / there.sum(dim=0).clamp(min=1), 1.0)
-        return {f"coefficient of {name}": value for name, value in zip(self.names, means.tolist())}
+        return {f"coefficient/{name}": value for name, value in zip(self.names, means.tolist())}

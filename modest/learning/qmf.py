@@ -8,7 +8,7 @@ paper       here                shape      meaning
 ==========  ==================  =========  ====================================================================
 o_m         ``own``             (M, n, C)  logits of a modality's own head
 c_m         ``confidence``      (M, n)     logsumexp(o_m) / 10, the negative energy
-H_m         ``history``         (M, N)     cross-entropy of every row so far, summed over epochs
+H_m         ``history``         (M, N)     cross-entropy of every row so far, summed over epochs; -1: never seen
 kappa_m     ``difficulty``      (k,)       history of the batch's rows, min-max normalised over the rows seen
 lambda      ``weight``          ()         of the rank term
 ==========  ==================  =========  ====================================================================
@@ -87,14 +87,14 @@ def fuse(own: Tensor, active: Tensor, detach: bool = False) -> tuple[Tensor, Ten
 
 
 def difficulty(history: Tensor, rows: Tensor) -> Tensor:
-    """(k,) in [0, 1] of some rows: history (N,), NaN where never seen, min-max normalised; 0 if all is equal.
+    """(k,) in [0, 1] of some rows: history (N,), below 0 where never seen, min-max normalised; 0 if all is equal.
 
     Examples
     --------
-    >>> difficulty(torch.tensor([3.0, float("nan"), 1.0, 2.0]), torch.tensor([0, 3])).tolist()
+    >>> difficulty(torch.tensor([3.0, -1.0, 1.0, 2.0]), torch.tensor([0, 3])).tolist()
     [1.0, 0.5]
     """
-    seen = history[~history.isnan()]
+    seen = history[history >= 0]
     low, high = seen.min(), seen.max()
     return (history[rows] - low) / torch.where(high > low, high - low, torch.ones_like(high))
 
@@ -165,10 +165,10 @@ class QMF:
         missing = int(rows.max()) + 1 - self.history.shape[1]
         self.history = self.history.to(rows.device)
         if missing > 0:
-            unseen = self.history.new_full((len(self.history), missing), torch.nan)
+            unseen = self.history.new_full((len(self.history), missing), -1.0)
             self.history = torch.cat([self.history, unseen], dim=1)
         before = self.history[m].clone()
-        before[rows] = before[rows].nan_to_num(nan=0.0)
+        before[rows] = before[rows].clamp(min=0)
         return before, before.index_add(0, rows, losses.to(before))
 
     def before_step(self, group: str) -> None:

@@ -111,7 +111,7 @@ def test_matches_the_vectors(vectors, k):
     assert len(others) == 4 + 2 * int(vectors["is_sum"][k])
     assert all(torch.equal(raw[name], edited[name]) for name in others)
     notes = recipe.notes()
-    close([notes["coefficient of audio"], notes["coefficient of visual"]], vectors["coefficient"][k])
+    close([notes["coefficient/audio"], notes["coefficient/visual"]], vectors["coefficient"][k])
 
 
 def test_the_vectors_of_the_sum_head_name_its_own_biases(vectors):
@@ -203,7 +203,7 @@ def test_gradients_equal_a_slow_loop_with_absent_rows(head, absent):
         close(edited[name], factor * gradient.numpy())
     assert not absent or not any(name.startswith("towers.encoders.2") for name in raw)
     notes = recipe.notes()
-    close([notes[f"coefficient of {name}"] for name in NAMES], factors)
+    close([notes[f"coefficient/{name}"] for name in NAMES], factors)
 
 
 def test_batches_of_one_step_are_scored_together():
@@ -258,7 +258,7 @@ def test_a_batch_in_which_one_modality_speaks_is_left_alone():
     only[:, 1] = True
     recipe, records = trained("ogm_ge", present=only)
     assert same(recipe, trained("concat", present=only)[0])
-    assert records[-1].values["notes"] == {f"coefficient of {name}": 1.0 for name in NAMES}
+    assert records[-1].values["notes"] == {f"coefficient/{name}": 1.0 for name in NAMES}
 
 
 def test_the_epochs_from_starts_to_ends_are_modulated():
