@@ -241,6 +241,33 @@ def test_words_cut_out_of_clips_with_sound(shared, tmp_path):
     np.testing.assert_allclose(out.proba, full.modality[clf.names_.index("audio")], atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["mla", "concat"])
+def test_clips_with_sound_and_transcript(shared, tmp_path, method):
+    """Three modalities of one recording through the encoders of MLA: the rows of the test lack the transcript."""
+    data = shared / "data" / "grid_s1"
+    frame = part(pd.read_csv(data / "clips.csv"), "colour", ["blue", "red"], 12, 4)
+    test = (frame["split"] == "test").to_numpy()
+    cut = [f"#t={a},{b}" for a, b in zip(frame["colour_start_s"], frame["colour_end_s"])]
+    values = [f"{data.resolve()}/clips_mp4.zip!{name}.mp4{at}" for name, at in zip(frame["clip_id"], cut)]
+    columns = {"id": frame["clip_id"], "label": frame["colour"], "split": frame["split"], "video": values}
+    pool = modest.ingest(pd.DataFrame({**columns, "text": frame["transcript"].where(~test)}), tmp_path / "pool")
+    encoders = {
+        "audio": {"name": "audio_resnet18", "width": 0.1, "depth": DEPTH, "features": "fbank", "frames": 40},
+        "video": {"name": "video_resnet18", "width": 0.1, "depth": DEPTH, "size": 32, "keep": 40},
+        "text": {"name": "m3ae_text", "layers": 1, "hidden": 16, "heads": 2, "vocab": 64, "length": 8},
+    }
+    clf = MultimodalClassifier(method=method, encoders=encoders, epochs=EPOCHS, batch_size=8, width=WIDTH).fit(pool)
+    assert (clf.names_, clf.unreadable_) == (("audio", "video", "text"), {})
+    out = clf.outputs(pool, np.flatnonzero(test))
+    assert out.present.tolist() == [[True, True, False]] * 8
+    assert (out.weights[:, 2] == 0).all()
+    np.testing.assert_allclose(out.weights.sum(axis=1), 1, atol=1e-6)
+    assert np.isfinite(out.proba).all()
+    bands = clf.trained_.reader.readings["audio"].read(values[0])
+    seconds = (frame["colour_end_s"] - frame["colour_start_s"])[0]
+    assert len(bands) == pytest.approx(1 + (seconds - 0.025) / 0.01, abs=1)
+
+
 def test_a_folder_of_files_of_every_kind(shared, tmp_path):
     media = shared / "data" / "raw_media"
     with (media / "index.csv").open(newline="") as handle:

@@ -28,7 +28,7 @@ def command(
     video: str = typer.Option(None, "--video", help="r2plus1d18?width=0.25&size=56&frames=3, or mlp."),
     view: list[str] = typer.Option([], "--view", help="NAME=ENCODER; mlp, or mlp?view=pixels, over a ready view."),
     column: list[str] = typer.Option([], "--from", help="MODALITY=COLUMN: read this raw column. Repeatable."),
-    preset: str = typer.Option(None, "--preset", help="The paper's: food101/supervised, vggsound/semi_supervised ..."),
+    preset: str = typer.Option(None, "--preset", help="The papers': food101/supervised, mla/cremad ..."),
     epochs: int = typer.Option(None, help="Passes over the labelled rows; 40."),
     warmup: float = typer.Option(None, help="Epochs of them in which the rate rises; 0."),
     lr: float = typer.Option(None, help="Learning rate; 0.001."),
