@@ -38,8 +38,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Parameters
     ----------
-    method : "mla" | "concat" | "late"
-        A name of ``modest.learning.METHODS``.
+    method : name of ``modest.learning.METHODS``, such as "mla", "concat", "late", "auto"
     encoders : None, mapping, Representation or its folder
         None: a small tower over every ready view. A mapping modality -> "mlp" (a tower), a name of
         ``modest.encoders.trainable.BACKBONES``, {"name": ..., knobs} or a Backbone trains these on a Pool's raw media;

@@ -85,7 +85,7 @@ def command(
     clf = _trained(clf, modest.open(pool), folder, track_items, json, here)
     if not here.main:  # it has the same model
         return
-    metrics = _metrics(clf, seed)
+    metrics = {**_metrics(clf, seed), "start": start}
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     told = [f"trained {clf.method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]

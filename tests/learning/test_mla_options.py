@@ -82,10 +82,10 @@ def test_dataset_mean_is_that_of_all_rows_at_the_end_of_an_epoch():
 @pytest.mark.parametrize("kind", ["ema", "dataset"])
 def test_the_chosen_mean_reaches_the_projector(kind):
     """P is the closed form over the means that were handed to it, which are not the batches' own."""
-    told, taken = recipe(mean=kind, alpha=0.3), []
+    told, taken = recipe(mean=kind, alpha=0.3, reset="never"), []
     update = told.projector.update
     told.projector.update = lambda mean: (taken.append(mean.double().numpy().copy()), update(mean))
-    plain = recipe(alpha=0.3)
+    plain = recipe(alpha=0.3, reset="never")
     for one in (told, plain):
         for _ in fit(one.stages(), batches(), Plan(epochs=2, lr=0.1, optimizer="sgd")):
             pass
