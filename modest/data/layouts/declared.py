@@ -10,7 +10,7 @@
       id: id                              # optional: name of the column, likewise label
       label: emotion
     classes: {N: neutral, H: happy}       # optional: codes to names, other codes are left out; or a list, then no other
-    group: "(\\d{4})_.*"                  # optional: the first bracket in the id; or "column:speaker"
+    group: '(\\d{4})_.*'                  # optional: the first bracket in the id; or "column:speaker"
     splits: {column: group, test: ["1001", "1002"], val: ["1003"]}    # optional: by values, others train;
                                           # or {test: 0.2, val: 0.2}: shares, by whole groups where there are groups
 
@@ -81,7 +81,7 @@ def listing(folder: Path) -> Listing:
 def _plan(path: Path) -> dict[str, Any]:
     """What ``layout.yaml`` says, all scalars as text (so that ``no`` and ``0012`` stay what they are)."""
     try:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
     except ImportError:
         raise ImportError(f"reading {path} needs PyYAML; install it with: pip install 'modest[data]'") from None
     try:
