@@ -13,7 +13,7 @@ def laziness(clf: Any, pool: Any, split: str, folder: Path) -> tuple[dict[str, A
     """Laziness of every modality on the rows of a split, as a payload and as text with a verdict."""
     from modest.learning.laziness import laziness, verdict
 
-    found = laziness(clf, pool, split)
+    found = laziness(_begun(clf, pool, folder), pool, split)
     lines = []
     for name, one in found.items():
         values = (one.alone_probe, one.joint_probe, one.alone, one.joint)
@@ -23,7 +23,7 @@ def laziness(clf: Any, pool: Any, split: str, folder: Path) -> tuple[dict[str, A
     columns = ["modality", "probe alone", "together", "lost", "itself alone", "together", "lost", "rows"]
     title = "Each modality trained alone and together with the others: a linear probe on its encoder, and its own word"
     told = verdict(found, clf.method)
-    plain = {name: {**asdict(one), "lazy": one.lazy} for name, one in found.items()}
+    plain = {name: {**asdict(one), "lazy": one.lazy, "unheard": one.unheard} for name, one in found.items()}
     return {"laziness": plain, "verdict": told}, [table(title, columns, lines), told]
 
 
@@ -41,7 +41,7 @@ def gap(clf: Any, pool: Any, split: str, folder: Path) -> tuple[dict[str, Any], 
     if len(clf.names_) < 2:
         raise ValueError(f"--gap needs two modalities, and this model has {clf.names_[0]} only; leave it out.")
     rows = np.flatnonzero(pool.split == split)
-    models = {"before": untrained(clf), "after": clf.trained_}
+    models = {"before": untrained(_begun(clf, pool, folder)), "after": clf.trained_}
     features = {when: encoded(model, pool, rows, clf.device) for when, model in models.items()}
     gaps = {when: feature_gaps(views) for when, views in features.items()}
     plain: dict[str, Any] = {}
@@ -63,6 +63,16 @@ def gap(clf: Any, pool: Any, split: str, folder: Path) -> tuple[dict[str, Any], 
     columns = ["pair", *(f"{key}, {when}" for key in ("gap", "across", "paired") for when in features), "rows"]
     text = [table("Modality gap of the features, before training and after", columns, lines)]
     return {"gap": plain}, text + [f"drawn in {one['figure']}" for one in plain.values() if "figure" in one]
+
+
+def _begun(clf: Any, pool: Any, folder: Path) -> Any:
+    """The classifier with the pretrained encoders that ``modest train --start`` began with, if it did."""
+    from modest.cli.models import model_folder
+    from modest.data.files import read_json
+
+    path = folder / "metrics.json"
+    start = read_json(path).get("start") if path.is_file() else None
+    return clf.set_params(encoders=model_folder(pool.path, start)) if start else clf
 
 
 def _figures(found: Any) -> dict[str, Any]:

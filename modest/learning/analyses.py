@@ -98,8 +98,8 @@ def encoded(model: Trained, X: Any, rows: Int | None = None, device: str | None 
 def untrained(clf: Any) -> Trained:
     """Return a fitted classifier's model as it was before its first step: first weights, inputs standardised.
 
-    A classifier read from disk does not remember pretrained encoders that it started from; of such a one this is a
-    start from scratch.
+    A classifier read from disk does not remember pretrained encoders that it started from; set its ``encoders`` again
+    first, or this is a start from scratch.
     """
     generator = torch.Generator().manual_seed(int(clf.random_state))
     widths = {name: width for name, width in clf.trained_.made.widths.items() if width is not None}

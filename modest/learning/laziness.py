@@ -18,8 +18,8 @@ acc(f)      ``*_probe``       test accuracy of a linear probe: a logistic regres
     laziness of the encoder = acc(f'_m) - acc(f_m),    of what it says = alone - joint
 
 All accuracies of a modality are over the test rows that have it, so both differences are paired by row. The first
-is the verdict: probe against probe compares encoders only. The second also counts a head that never learned to speak
-for one modality, as a slice of a joint head.
+says whether m is lazy: probe against probe compares encoders only. The second also counts a head that never learned to
+speak for one modality alone, as a slice of a joint head does not; with a sound encoder such a modality is *unheard*.
 
 Departures: the paper compares accuracies of whole models only, without intervals. "Alone" is recipe ``late`` of one
 modality, plain cross-entropy, whatever the classifier's recipe, with its numbers of epochs, rates and sizes. Probes
@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -45,9 +46,10 @@ from modest.data.presence import observed
 from modest.evaluation import Difference, compare_rows
 from modest.evaluation.curves import POINT
 from modest.learning.analyses import heard
-from modest.learning.assembly import Projected
+from modest.learning.assembly import Projected, pretrained
 from modest.learning.inputs import encode_labels, table
 from modest.learning.methods import METHODS
+from modest.representation.embedding import Embedding, Representation
 from modest.types import Bool, Float, Int, Views
 
 __all__ = ["Laziness", "laziness", "trained_alone", "verdict"]
@@ -70,7 +72,12 @@ class Laziness:
     @property
     def lazy(self) -> bool:
         """Whether the encoder lost more than a point, and the interval of the loss lies above 0."""
-        return self.encoder.low > 0 and self.encoder.mean > POINT
+        return _lost(self.encoder)
+
+    @property
+    def unheard(self) -> bool:
+        """Whether its encoder is not lazy, and what it says lost that much all the same."""
+        return _lost(self.said) and not self.lazy
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +116,8 @@ def laziness(clf: Any, train: Any, test: Any = "test", alone: Mapping[str, Any] 
     Raises
     ------
     ValueError
-        If there are no labelled rows of a split, or none with some modality; for a fill other than "feature", encoders
-        that started from a pretraining, and what ``fit`` and predictions refuse.
+        If there are no labelled rows of a split, or none with some modality; for a fill other than "feature", and what
+        ``fit`` and predictions refuse.
     """
     if isinstance(test, str) and not isinstance(train, Pool):
         raise ValueError(f"test={test!r} names a split, and train is no Pool; give (X, y).")
@@ -137,15 +144,10 @@ def laziness(clf: Any, train: Any, test: Any = "test", alone: Mapping[str, Any] 
 def trained_alone(clf: Any, train: Any) -> dict[str, Any]:
     """One classifier per modality, trained on it alone with the settings of ``clf``; ``train`` as for ``laziness``.
 
-    The recipe is ``late``, which with one modality is an encoder and a linear head. Raises ValueError for encoders that
-    started from a pretraining, and what ``fit`` refuses.
+    The recipe is ``late``, which with one modality is an encoder and a linear head. Pretrained encoders are started
+    from alone too; a classifier read from disk does not remember them, so set its ``encoders`` again first.
     """
-    given = clf.encoders
-    if given is not None and not isinstance(given, Mapping):
-        raise ValueError(
-            "encoders started from a pretraining, and alone they would start from scratch; train one classifier per "
-            "modality from it yourself and hand them over as alone."
-        )
+    given = pretrained(clf.encoders)
     models = {}
     for name in clf.names_:
         projected = isinstance(clf.trained_.made.modules[name], Projected)
@@ -153,7 +155,7 @@ def trained_alone(clf: Any, train: Any) -> dict[str, Any]:
         settings = {
             "method": "late",
             "options": None,
-            "encoders": None if given is None else {name: given[name]},
+            "encoders": None if given is None else _lone(given, name),
             "rates": {key: rate for key, rate in (clf.rates or {}).items() if key in rated},
         }
         if isinstance(train, Pool):
@@ -169,21 +171,41 @@ def trained_alone(clf: Any, train: Any) -> dict[str, Any]:
 
 
 def verdict(found: Mapping[str, Laziness], method: str) -> str:
-    """Return one plain sentence: which modalities are lazy under recipe ``method``, and what to try."""
+    """Return one plain sentence: which modalities are lazy or unheard under recipe ``method``, and what to try."""
     lazy = {name: one.encoder for name, one in found.items() if one.lazy}
-    if not lazy:
-        least = "; ".join(
-            f"{name} {100 * one.encoder.mean:+.1f} [{100 * one.encoder.low:.1f}, {100 * one.encoder.high:.1f}]"
-            for name, one in found.items()
-        )
+    unheard = {name: one.said for name, one in found.items() if one.unheard}
+    if not lazy and not unheard:
+        least = "; ".join(f"{name} {_points(one.encoder)}" for name, one in found.items())
         return f"No modality is shown to be lazy under {method} (points lost by the encoder: {least}): no mend is due."
-    told = " and ".join(
-        f"{name}, whose encoder is {100 * gap.mean:.1f} points worse than trained alone "
-        f"[{100 * gap.low:.1f}, {100 * gap.high:.1f}]"
-        for name, gap in lazy.items()
-    )
-    other = [name for name in REMEDIES if name in METHODS and name != method]
-    return f"Lazy under {method}: {told}; try {' or '.join(f'--method {name}' for name in other)}."
+    told = [
+        f"{name} is lazy, its encoder is {_points(lost)} points worse than trained alone"
+        for name, lost in lazy.items()
+    ]
+    told += [
+        f"{name} is unheard, its encoder is sound but its own word is {_points(lost)} points worse than trained alone, "
+        "which costs where the others are absent"
+        for name, lost in unheard.items()
+    ]
+    other = [f"--method {name}" for name in REMEDIES if name in METHODS and name != method]
+    return f"Under {method} {'; '.join(told)}: try {' or '.join(other)}."
+
+
+def _lost(difference: Difference) -> bool:
+    return difference.low > 0 and difference.mean > POINT
+
+
+def _points(lost: Difference) -> str:
+    return f"{100 * lost.mean:.1f} [{100 * lost.low:.1f}, {100 * lost.high:.1f}]"
+
+
+def _lone(encoders: Any, name: str) -> Any:
+    """Encoders of a classifier, those of one modality alone."""
+    if isinstance(encoders, Mapping):
+        return {name: encoders[name]}
+    m, net, backbones = encoders.names.index(name), encoders.net, {name: encoders.backbones[name]}
+    one = Embedding(list(backbones.values()), net.width, torch.Generator().manual_seed(0), net.projected)
+    one.encoders, one.projectors = net.encoders[m : m + 1], net.projectors[m : m + 1]
+    return Representation([name], backbones, one, encoders.about, encoders.sources)
 
 
 def _rows(given: Any, split: str) -> _Rows:

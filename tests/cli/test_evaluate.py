@@ -9,6 +9,8 @@ import modest
 from modest.evaluation import accuracy, calibration
 from modest.learning.analyses import encoded, feature_gaps, fuse_proba, untrained
 from modest.learning.laziness import laziness, verdict
+from modest.representation import Objective, pretrain
+from modest.training import Plan
 from tests.bench.sample import table
 
 
@@ -82,7 +84,7 @@ def test_laziness_is_told_in_a_table_and_a_sentence(trained, shell):
         assert own["alone"] == one.alone
         assert own["encoder"] == {"mean": one.encoder.mean, "low": one.encoder.low, "high": one.encoder.high,
                                   "tied": one.encoder.tied}  # fmt: skip
-        assert own["lazy"] is one.lazy
+        assert (own["lazy"], own["unheard"]) == (one.lazy, one.unheard)
     text = evaluated(shell, pool, "--laziness")
     assert told["verdict"] in text
     one = expected["audio"]
@@ -118,3 +120,17 @@ def test_one_modality_has_no_gap(trained, shell):
     said = shell("evaluate", pool.path, "--model", "lone", "--gap")
     assert said.code == 2
     assert "--gap needs two modalities, and this model has image only" in said.err
+
+
+def test_where_a_model_started_is_remembered(trained, shell):
+    pool, _ = trained
+    start = pretrain(pool, objective=Objective(4), plan=Plan(epochs=1), batch_size=32, width=6).result
+    start.save(pool.path / "models" / "stage1")
+    said = shell("train", pool.path, "--start", "stage1", "--epochs", 1, "--lr", "1e-30", "--name", "began")
+    assert said.code == 0, said.err
+    said = shell("evaluate", pool.path, "--model", "began", "--gap", "--laziness", "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    (pair,) = told["gap"].values()
+    assert pair["before"]["gap"] == pytest.approx(pair["after"]["gap"], abs=1e-6)
+    assert all(own["alone_probe"] == own["joint_probe"] for own in told["laziness"].values())

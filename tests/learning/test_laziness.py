@@ -10,6 +10,8 @@ from modest import MultimodalClassifier, Views
 from modest.evaluation import Difference, compare_rows
 from modest.learning import METHODS
 from modest.learning.laziness import Laziness, laziness, trained_alone, verdict
+from modest.representation import Objective, pretrain
+from modest.training import Plan
 
 SETTINGS = {"epochs": 8, "lr": 0.02, "hidden": (), "width": 6}
 
@@ -81,7 +83,7 @@ def test_a_lamed_encoder_is_found_and_only_that():
         found = laziness(clf, train, test)
         assert {other for other, one in found.items() if one.lazy} == {name}
         assert found[name].encoder.mean > 0.2
-        assert verdict(found, "late").startswith(f"Lazy under late: {name}, whose encoder is")
+        assert verdict(found, "late").startswith(f"Under late {name} is lazy, its encoder is")
 
 
 def test_a_weak_modality_is_not_lazy():
@@ -147,16 +149,36 @@ def test_raw_encoders_are_trained_alone_too(tmp_path):
     assert laziness(clf, pool, alone=alone)["text"].rows == 12
 
 
+def test_pretrained_encoders_are_started_from_alone_too(tmp_path):
+    train, test = halves()
+    train = Views(train[0].arrays), train[1]
+    start = pretrain(train[0], objective=Objective(4), plan=Plan(epochs=1), batch_size=32, width=6).result
+    settings = {"epochs": 1, "lr": 1e-30, "standardise": False}
+    clf = MultimodalClassifier(method="concat", encoders=start, **settings).fit(*train)
+    found = laziness(clf, train, (Views(test[0].arrays), test[1]))
+    for m, (name, one) in enumerate(trained_alone(clf, train).items()):  # nothing moves, so alone is as together
+        alone, together = one.recipe_.towers.encoders[0], clf.recipe_.towers.encoders[m]
+        for a, b in zip(alone.parameters(), together.parameters()):
+            torch.testing.assert_close(a, b)
+        assert found[name].alone_probe == found[name].joint_probe
+    start.save(tmp_path)
+    clf.set_params(encoders=tmp_path)
+    assert laziness(clf, train, (Views(test[0].arrays), test[1])) == found
+
+
 def lost(points, low, high):
     return Difference(points / 100, low / 100, high / 100, False)
 
 
-def made(encoder, said=0.0):
-    return Laziness(50, 0.8, 0.7, 0.8, 0.7, encoder, lost(said, said, said))
+NOTHING = lost(0, -1, 1)
+
+
+def made(encoder, said=NOTHING):
+    return Laziness(50, 0.8, 0.7, 0.8, 0.7, encoder, said)
 
 
 @pytest.mark.parametrize(
-    ("encoder", "lazy"),
+    ("difference", "clear"),
     [
         (lost(10, 5, 15), True),
         (lost(1.1, 0.1, 2), True),
@@ -166,24 +188,41 @@ def made(encoder, said=0.0):
         (lost(-10, -20, -5), False),
     ],
 )
-def test_lazy_is_more_than_a_point_beyond_doubt(encoder, lazy):
-    assert made(encoder, said=30).lazy == lazy
+def test_lost_is_more_than_a_point_beyond_doubt(difference, clear):
+    assert made(difference).lazy == clear
+    assert made(difference, said=difference).unheard is False
+    assert made(NOTHING, said=difference).unheard == clear
+    assert made(NOTHING, said=difference).lazy is False
 
 
 def test_the_verdict_is_one_sentence():
-    none = verdict({"image": made(lost(-1, -3, 1)), "text": made(lost(2, -1, 5))}, "concat")
-    assert none == (
+    sound = made(lost(2, -1, 5))
+    assert verdict({"image": made(lost(-1, -3, 1)), "text": sound}, "concat") == (
         "No modality is shown to be lazy under concat (points lost by the encoder: image -1.0 [-3.0, 1.0]; "
-        "text +2.0 [-1.0, 5.0]): no mend is due."
+        "text 2.0 [-1.0, 5.0]): no mend is due."
     )
-    some = verdict({"image": made(lost(12, 8, 16)), "text": made(lost(2, -1, 5))}, "mla")
-    assert some.startswith(
-        "Lazy under mla: image, whose encoder is 12.0 points worse than trained alone [8.0, 16.0]; try "
-    )
-    tried = some.rpartition("try ")[2].rstrip(".").split(" or ")
-    assert "--method late" in tried
-    assert "--method mla" not in tried
-    assert {told.removeprefix("--method ") for told in tried} <= set(METHODS)
+    some = verdict({"image": made(lost(12, 8, 16)), "text": sound}, "mla")
+    words, _, tried = some.rpartition(": try ")
+    assert words == "Under mla image is lazy, its encoder is 12.0 [8.0, 16.0] points worse than trained alone"
+    names = [told.removeprefix("--method ") for told in tried.rstrip(".").split(" or ")]
+    assert "late" in names
+    assert "mla" not in names
+    assert set(names) <= set(METHODS)
+    both = verdict({"image": made(lost(12, 8, 16)), "text": made(NOTHING, lost(30, 20, 40))}, "concat")
+    assert "image is lazy" in both
+    assert "; text is unheard, its encoder is sound but its own word is 30.0 [20.0, 40.0] points worse" in both
+
+
+def test_beside_a_loud_modality_a_quiet_one_turns_lazy_under_a_joint_head():
+    rng = np.random.default_rng(0)
+    y = np.arange(1000) % 4
+    loud, quiet = 6 * np.eye(4)[y] + rng.normal(size=(1000, 4)), 2 * np.eye(4, 30)[y] + rng.normal(size=(1000, 30))
+    train, test = (({"loud": loud[at], "quiet": quiet[at]}, y[at]) for at in (slice(0, 500), slice(500, None)))
+    clf = MultimodalClassifier(method="concat", epochs=10, lr=0.01, hidden=(16,), width=4).fit(*train)
+    found = laziness(clf, train, test)
+    assert found["quiet"].lazy
+    assert not found["loud"].lazy
+    assert verdict(found, "concat").startswith("Under concat quiet is lazy")
 
 
 def test_bad_input_is_one_sentence():
@@ -196,6 +235,3 @@ def test_bad_input_is_one_sentence():
         laziness(clf, train, (nowhere, test[1]))
     with pytest.raises(ValueError, match="one label per row"):
         laziness(clf, train, (test[0], test[1][:-1]))
-    clf.set_params(encoders="folder")
-    with pytest.raises(ValueError, match="started from a pretraining"):
-        trained_alone(clf, train)
