@@ -28,7 +28,8 @@ Weights told are c_m / sum of c, where a c below 0 counts as 0, equal if no c is
 equation's c: below 0 (only if all logits of the row are) it turns a modality's vote round; the joint loss unlearns it.
 
 Absence: absent modalities have no part in the fused sum, no loss, and no history; pairs are formed of the rows in which
-the modality speaks. Cost: one pass per modality and row, O(M n C + M N) per batch.
+the modality speaks. The history sums over visits, so with ``modality_dropout`` rows dropped more often look easier.
+Cost: one pass per modality and row, O(M n C + M N) per batch.
 """
 
 from __future__ import annotations
