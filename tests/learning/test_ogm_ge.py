@@ -1,5 +1,7 @@
 """OGM-GE through the one loop against vectors and slow loops: scores, factors, damped gradients, noise, resuming."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -221,6 +223,18 @@ def test_batches_of_one_step_are_scored_together():
     close(list(both.notes().values()), np.array(list(whole.notes().values())))
     for a, b in zip(whole.net.parameters(), both.net.parameters()):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_notes_are_means_over_the_steps_in_which_a_modality_spoke():
+    options, one = {"modulation": "ogm", "alpha": 0.7}, batch()
+    first = build("ogm_ge", options)
+    gradients(first, Given([one]))
+    ahead = min(first.notes(), key=first.notes().get)
+    other = replace(batch(absent=[NAMES.index(ahead.split("/")[1])]), index=1)
+    both = build("ogm_ge", options)
+    gradients(both, Given([one, other]))
+    assert both.notes()[ahead] == first.notes()[ahead] < 1
+    assert both.notes() != first.notes()
 
 
 def trained(method, options=None, epochs=4, kept=None, widths=WIDTHS, seed=3, present=None):
