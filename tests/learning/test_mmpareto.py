@@ -180,6 +180,19 @@ def test_noting_the_own_gradients_leaves_those_gathered_alone():
     assert all(g is None or bool((g == 2).all()) for g in kept)
 
 
+def test_turns_that_no_step_followed_are_forgotten_with_the_epoch():
+    found = []
+    for looked_before in (True, False):
+        recipe, one = at_odds()
+        if looked_before:
+            list(recipe.turns(batch(9)))
+        ((group, loss),) = recipe.turns(one)
+        loss.backward()
+        recipe.before_step(group)
+        found.append([p.grad for p in recipe.net.parameters() if p.requires_grad])
+    assert all(torch.equal(a, b) for a, b in zip(*found))
+
+
 def test_an_absent_modality_and_a_frozen_encoder_are_left_alone():
     recipe, one = build("mmpareto"), batch(absent=[1])
     for p in recipe.towers.encoders[2].parameters():
