@@ -12,6 +12,8 @@ from modest.cli import output
 if TYPE_CHECKING:
     from modest.data.layouts.examine import Examined
 
+_MANY = 20  # classes that are shown by split
+
 app = typer.Typer(
     help="""Look at a public data set on disk.
 
@@ -50,16 +52,26 @@ def check(
 
 
 def _tables(found: Examined) -> list[str]:
-    """Rows by split and by class: how many, and how many of them lack each modality."""
-    splits = {split: list(classes.values()) for split, classes in found.counts.items()}
-    labels = dict.fromkeys(label for classes in found.counts.values() for label in classes)
-    by_class = {
-        label: [classes[label] for classes in found.counts.values() if label in classes] for label in labels
-    }
+    """Items by split, and by split and class (by class alone where there are many): how many have each modality."""
     columns = ["items", *(f"{name} {part}" for name in found.modalities for part in ("there", "missing"))]
+    labels = dict.fromkeys(label for classes in found.counts.values() for label in classes)
+    splits = [(split, list(classes.values())) for split, classes in found.counts.items()]
+    if len(labels) <= _MANY:
+        title = "split, class"
+        parts = [
+            (f"{split} {label or '?'}", [counts])
+            for split, classes in found.counts.items()
+            for label, counts in classes.items()
+        ]
+    else:
+        title = "class (by split too: --json)"
+        parts = [
+            (label or "?", [classes[label] for classes in found.counts.values() if label in classes])
+            for label in labels
+        ]
     return [
-        output.table("", ["split", *columns], [_row(split, counts, found) for split, counts in splits.items()]),
-        output.table("", ["class", *columns], [_row(name or "?", part, found) for name, part in by_class.items()]),
+        output.table("", ["split", *columns], [_row(*part, found) for part in splits]),
+        output.table("", [title, *columns], [_row(*part, found) for part in parts]),
         "",
     ]
 

@@ -117,6 +117,8 @@ def test_crema_actors_stand_in_one_split_and_every_fold_tests_others(tmp_path):
     assert sum(len(part["test"]) for part in tested) == 91
     assert tested[0]["val"] == tested[1]["test"]
     assert tested[4]["val"] == tested[0]["test"]
+    told = "1002 1011 1014 1017 1018 1022 1025 1029 1030 1037 1038 1054 1057 1058 1060 1063 1066 1083 1086"
+    assert sorted(tested[0]["test"]) == told.split()  # drawn once and for all: numbers stay comparable
     few = tmp_path / "few"
     crema(few, range(1001, 1031))  # which files are there changes nothing
     splits = splits_of(LAYOUTS["crema_d"].read(few, fold="3"), "actor")
@@ -231,7 +233,7 @@ def session(number, codes=("neu", "exc", "xxx", "fru"), dialogs=("F_impro01", "M
         files[f"{place}/EmoEvaluation/{name}.txt"] = HEAD + "".join(map(turn, said, pair))
         lines = [f"{one} [0.5000-1.0000]: so {one[-4:]} said\r\n" for one in said]
         files[f"{place}/transcriptions/{name}.txt"] = "".join([*lines, f"{name}_FXX0: hm\n", "M: [laughs]\n"])
-        files[f"{place}/EmoEvaluation/Categorical/{name}_e1.txt"] = turn(f"{name}_F000", "sad")
+        files[f"{place}/EmoEvaluation/Categorical/{name}_e1.txt"] = turn(f"{name}_F999", "sad")
         files[f"{place}/EmoEvaluation/._{name}.txt"] = b"\x00\x05"
     return files
 
