@@ -87,6 +87,16 @@ def test_other_lists_shares_by_group_and_frames(tmp_path, ending):
     assert all(len(set(frame[frame["group"] == who]["split"])) == 1 for who in set(frame["group"]))
 
 
+def test_shares_are_of_all_rows(tmp_path):
+    rows = "id,label,words\n" + "".join(f"{k},{'ab'[k % 2]},said\n" for k in range(100))
+    plan = "modalities: {text: 'column:words'}\nlabels: {file: all.csv}\nsplits: {test: 0.2, val: 0.2}"
+    put(tmp_path, {"layout.yaml": plan, "all.csv": rows})
+    frame = LAYOUTS["declared"].read(tmp_path)
+    assert Counter(zip(frame["split"], frame["label"])) == {
+        (split, label): count for split, count in (("train", 30), ("val", 10), ("test", 10)) for label in "ab"
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

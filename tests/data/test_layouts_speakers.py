@@ -313,6 +313,14 @@ def test_iemocap_leaves_a_speaker_out(full):
         LAYOUTS["iemocap"].read(full, speaker="Ses01F", session="1")
 
 
+def test_iemocap_transcripts_that_are_not_utf8(full):
+    place = full / "IEMOCAP_full_release/Session1/dialog/transcriptions/Ses01F_impro01.txt"
+    place.write_bytes("Ses01F_impro01_F000 [000.5-001.0]: caf\xe9\r\n".encode("latin-1"))
+    found = by_id(LAYOUTS["iemocap"].read(full))
+    assert found["Ses01F_impro01_F000"]["text"] == "caf\xe9"
+    assert found["Ses01F_impro01_M001"]["text"] is None
+
+
 def test_iemocap_lists_are_an_option(full):
     sign = " [split|sign] "
     train = f"Ses01F_impro01_F000.mp4{sign}So, so{sign}Neutral\r\nSes02F_impro01_M001.mp4{sign}it said{sign}Happy"
