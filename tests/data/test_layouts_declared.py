@@ -19,9 +19,9 @@ labels:
   file: lists/all.csv
   id: clip
   label: emotion
-classes: {N: neutral, "no": angry}
+classes: {N: neutral, no: angry}
 group: "(\\d{4})_.*"
-splits: {column: group, test: ["0002"], val: "0003"}
+splits: {column: group, test: [0002], val: 0003}
 """
 ROWS = (
     '\ufeffclip,speaker,emotion,words\r\n0001_a,x,N,"well, now"\r\n0001_b,x,no,\r\n0002_a,y,N,two\r\n'
@@ -111,15 +111,15 @@ def test_shares_are_of_all_rows(tmp_path):
         ("id: clip", "id: name", r"all.csv: labels have no column 'name' in item 1; their columns are clip, speaker"),
         ("wav/{speaker}", "wav/{actor}", r"\(modalities\): labels have no column 'actor'"),
         ("column:words", "column:said", r"\(modalities\): labels have no column 'said'"),
-        ('{N: neutral, "no": angry}', "[N, Q]", r"has the label 'no' in item 2; layout.yaml knows N, Q"),
+        ("{N: neutral, no: angry}", "[N, Q]", r"has the label 'no' in item 2; layout.yaml knows N, Q"),
         (r"(\\d{4})_.*", r"(\\d{5})_", r"finds no bracket in id '0001_a' \(item 1\)"),
         (r"(\\d{4})_.*", "(", r"which is no pattern"),
         (r'"(\\d{4})_.*"', "column:actor", r"\(group\): labels have no column 'actor'"),
         ("column: group", "column: part", r"\(splits\): labels have no column 'part'"),
-        ('val: "0003"', 'val: "0002"', r"has a value of group in two splits"),
-        ('test: ["0002"], val: "0003"', "", r"group of item 1 is '0001'; say under splits what it means"),
+        ("val: 0003", "val: 0002", r"has a value of group in two splits"),
+        ("test: [0002], val: 0003", "", r"group of item 1 is '0001'; say under splits what it means"),
         ("{column: group,", "{by: group,", r"has splits that are not column, train, val, test"),
-        ('column: group, test: ["0002"], val: "0003"', "test: some", r"write test and val as shares, such as 0.2"),
+        ("column: group, test: [0002], val: 0003", "test: some", r"write test and val as shares, such as 0.2"),
     ],
 )
 def test_declarations_that_cannot_be_read(speeches, old, new, told):
