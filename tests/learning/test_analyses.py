@@ -126,7 +126,11 @@ def test_items_of_a_pool_of_which_the_model_reads_nothing_stand_as_absent(tmp_pa
     clf.fit(pool, validation=False)
     with pytest.warns(UserWarning, match="have no modality that could be read"):
         found = encoded(clf.trained_, pool)
+    with pytest.warns(UserWarning, match="have no modality that could be read"):
+        some = encoded(clf.trained_, pool, np.arange(1, N, 2))
     np.testing.assert_array_equal(found.present, views.present[:, :2])
+    assert lacking[1::2].any()
+    np.testing.assert_array_equal(some.arrays["a"], found.arrays["a"][1::2])
     for m, name in enumerate("ab"):
         assert (found.arrays[name].any(axis=1) == found.present[:, m]).all()
 
