@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.balance_cells import Job
-from benchmarks.balance_sets import ground
+from benchmarks.balance_sets import modalities
 from modest.learning import METHODS
 
 SETS = ("grid_letter", "fashion", "mosi", "av_digits", "wikipedia", "emoji")
@@ -80,7 +80,7 @@ def ablation(args: argparse.Namespace, seed: int) -> Iterator[Job]:
 def isolation(args: argparse.Namespace, seed: int) -> Iterator[Job]:
     """All modalities, one alone, one absent in half of the training rows, and of three one absent altogether."""
     for name in args.sets or SETS:
-        names = ground(name, args.shared).views.names
+        names = modalities(name, args.shared)
         ways = ["all", *(f"{how}-{m}" for how in ("only", "half", "without")[: len(names)] for m in names)]
         yield untrained("isolation", name, seed)
         for method, rows in product([m for m in ISOLATED if m in METHODS], ways):
@@ -96,7 +96,7 @@ def pilot(args: argparse.Namespace, seed: int) -> Iterator[Job]:
     """Ways to provoke laziness: what concat and late make of them, and what each modality learns alone."""
     for name in args.sets or PILOT:
         yield untrained("pilot", name, seed)
-        alone = [f"only-{m}" for m in ground(name, args.shared).views.names]
+        alone = [f"only-{m}" for m in modalities(name, args.shared)]
         for method, rows in [("concat", "all"), ("late", "all"), *(("concat", rows) for rows in alone)]:
             yield Job("pilot", name, "full", seed, method, method, rows=rows, knobs=knobs(args), probe=True)
 
@@ -105,7 +105,7 @@ def provoked(args: argparse.Namespace, seed: int) -> Iterator[Job]:
     """Every recipe on the set chosen, and each modality alone."""
     for name in args.sets or (CHOSEN,):
         yield untrained("provoked", name, seed)
-        alone = [("concat", f"only-{m}") for m in ground(name, args.shared).views.names]
+        alone = [("concat", f"only-{m}") for m in modalities(name, args.shared)]
         for method, rows in [*((method, "all") for method in METHODS), *alone]:
             yield Job("provoked", name, "full", seed, method, method, rows=rows, knobs=knobs(args), probe=True)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,12 @@ def ground(name: str, shared: str | Path) -> Ground:
     train, val, test = (np.flatnonzero(given.split == part) for part in ("train", "val", "test"))
     plain = Ground(given.views, np.array(given.classes)[given.y], train, val, test, given.groups)
     return WAYS[way](plain) if way else plain
+
+
+@cache
+def modalities(name: str, shared: str | Path) -> tuple[str, ...]:
+    """Names of a set's views."""
+    return tuple(ground(name, shared).views.names)
 
 
 def lesson(given: Ground, labels: str, rows: str, seed: int) -> Lesson:
