@@ -154,6 +154,9 @@ def test_published_counts_follow_the_options(tmp_path):
 def test_food101_counts(tmp_path):
     put(tmp_path, {"images/train/gyoza/gyoza_1.jpg": b"x", "images/test/gyoza/gyoza_9.jpg": b"x"})
     put(tmp_path, {"texts/train_titles.csv": "gyoza_1.jpg,good,gyoza\r\ngyoza_2.jpg,better,gyoza"})
+    put(tmp_path, {"images/train/gyoza/gyoza_2.jpg": POINTER})
+    assert examine(tmp_path).pointers == {"count": 1, "first": [str(tmp_path / "images/train/gyoza/gyoza_2.jpg")]}
+    (tmp_path / "images/train/gyoza/gyoza_2.jpg").unlink()
     found = examine(tmp_path)
     assert found.counts == {"train": {"gyoza": {"rows": 2, "image": 1, "text": 2}}}
     assert found.missing["image"] == {"count": 1, "first": ["images/train/gyoza/gyoza_2.jpg"]}

@@ -97,7 +97,7 @@ def test_crema_of_pointers_alone_says_so(tmp_path):
 
 
 def crema(folder, actors=range(1001, 1092)):
-    names = [f"{actor}_{line}_{emotion}_XX" for actor in actors for line, emotion in (("IEO", "ANG"), ("TIE", "SAD"))]
+    names = [f"{actor}_{rest}" for actor in actors for rest in ("IEO_ANG_XX", "TIE_SAD_XX", "IEO_HAP_LO")]
     put(folder, {f"AudioWAV/{name}.wav": b"sound" for name in names})
     return names
 
