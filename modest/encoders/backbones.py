@@ -113,7 +113,8 @@ def clips(
 ) -> Made:
     """R(2+1)D-18 as MMCSAL takes it (Kinetics-400's statistics, 3 of 10 frames), or one ResNet-18 over every frame."""
     moving = name == "r2plus1d18"
-    size, of = size or (112 if moving else 224), of or (10 if moving else frames)
+    size = (112 if moving else 224) if size is None else size
+    of = (10 if moving else frames) if of is None else of
     if not 0 < frames <= of:
         raise ValueError(f"frames={frames} does not lie in 1 ... of={of}; choose fewer frames or decode more.")
     keep = round(size * 8 / 7) if keep is None else keep

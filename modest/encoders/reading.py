@@ -191,7 +191,7 @@ def fbank_reading(
         return fitted(torch.from_numpy(np.array(bands)), frames, *statistics)
 
     def train(bands: Array, rng: np.random.Generator) -> Tensor:
-        return evaluate(change.covered(bands, rng, (cover[0] * augment, cover[1] * augment)) if augment else bands)
+        return evaluate(change.covered(bands, rng, (cover[0] * augment, cover[1] * augment)))
 
     def read(value: str) -> Array:
         return fbank(read_audio(value, rate)[: samples_of(frames, rate)], rate=rate, mels=mels).numpy()

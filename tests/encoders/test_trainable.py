@@ -282,6 +282,26 @@ def test_weights_of_another_architecture_are_refused(name, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_clips_are_read_as_each_paper_reads_them():
+    """R(2+1)D: three of ten frames, Kinetics-400's statistics; frames through a ResNet-18: all three, ImageNet's."""
+    small = {"width": 0.1, "depth": [1]}
+    moving, still = (build(name, generator=generator(), **small) for name in ("r2plus1d18", "video_resnet18"))
+    told = [[made.config[knob] for knob in ("size", "frames", "of", "keep")] for made in (moving, still)]
+    assert told == [[112, 3, 10, 128], [224, 3, 3, 256]]
+    assert [made.config["mean"][0] for made in (moving, still)] == [0.43216, 0.485]
+    assert build("video_resnet18", generator=generator(), **small, frames=5).config["of"] == 5
+    with pytest.raises(ValueError, match="of=0"):
+        build("video_resnet18", generator=generator(), **small, of=0)
+
+
+def test_sound_has_the_statistics_of_its_features():
+    for features, expected in (("spectrogram", (-3.0352, 3.0475)), ("fbank", (-5.081, 4.4849))):
+        config = small("audio_resnet18", features=features).config
+        assert (config["mean"], config["std"]) == expected
+        own = small("audio_resnet18", features=features, mean=0.0, std=2.0).config
+        assert (own["mean"], own["std"]) == (0, 2)
+
+
 def test_encoders_below_two_million_parameters_exist():
     for name, knobs in (
         ("resnet18", {"width": 0.25}),
