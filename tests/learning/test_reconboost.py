@@ -41,9 +41,12 @@ def test_residual_by_hand():
     # the others say softmax(log 3, 0) = (3/4, 1/4); nobody else speaks in the last row
     z = torch.tensor([[3.0, 1.0], [3.0, 1.0], [3.0, 1.0]]).log()
     some = torch.tensor([True, True, False])
-    found = residual(torch.tensor([0, 1, 1]), z, some, 0.4)
+    found = residual(torch.tensor([0, 1, 1]), z, some, 0.4, signed=True)
     torch.testing.assert_close(found, torch.tensor([[0.7, -0.1], [-0.3, 0.9], [0.0, 1.0]]))
-    torch.testing.assert_close(residual(torch.tensor([0]), z[:1], some[:1], 1.0).sum(), torch.tensor(0.0))
+    torch.testing.assert_close(residual(torch.tensor([0]), z[:1], some[:1], 1.0, signed=True).sum(), torch.tensor(0.0))
+    torch.testing.assert_close(
+        residual(torch.tensor([0, 1, 1]), z, some, 0.4), torch.tensor([[0.7, 0.0], [0.0, 0.9], [0.0, 1.0]])
+    )
 
 
 def slow_target(own, one, k, i, options, said=None):
@@ -51,6 +54,7 @@ def slow_target(own, one, k, i, options, said=None):
     t = np.eye(CLASSES)[int(one.y[i])]
     if others:
         t = t - options.reconcile * softmax(np.sum(others, axis=0))
+        t = t if options.signed else np.maximum(t, 0)
     return t if said is None else t + options.memory * said[i]
 
 
@@ -63,9 +67,11 @@ def slow_loss(recipe, one, k, said=None):
     return np.mean([-slow_target(own, one, k, i, recipe.options, said) @ np.log(softmax(own[k, i])) for i in rows])
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("epoch", [0, 1, 2, 3])
-def test_loss_equals_a_slow_loop(epoch):
-    recipe, one = build("reconboost", {**SHORT, "reconcile": 0.7}), replace(batch(), epoch=epoch)
+def test_loss_equals_a_slow_loop(epoch, signed):
+    recipe = build("reconboost", {**SHORT, "reconcile": 0.7, "signed": signed})
+    one = replace(batch(), epoch=epoch)
     k = epoch if epoch < 3 else None
     ((group, loss),) = recipe.turns(one)
     assert group == (NAMES[k] if k is not None else "all")
@@ -90,12 +96,13 @@ def test_with_a_memory_the_loss_equals_a_slow_loop(k):
     assert abs(float(loss.detach()) - slow_loss(recipe, one, k)) > 1e-3
 
 
-def test_the_target_is_fit_reconciliation_and_memory():
+def test_the_signed_target_is_fit_reconciliation_and_memory():
     """-t log p = CE(p, y) - rho KL(q || p) + mu KL(p_old || p) + constants, so differences between two p agree."""
     rng = np.random.default_rng(0)
     q, old = softmax(rng.normal(size=(2, 4)))
     rho, mu, y = 0.6, 0.3, 2
-    t = residual(torch.tensor([y]), torch.from_numpy(np.log(q))[None], torch.tensor([True]), rho)[0].numpy() + mu * old
+    said = torch.from_numpy(np.log(q))[None]
+    t = residual(torch.tensor([y]), said, torch.tensor([True]), rho, signed=True)[0].numpy() + mu * old
 
     def both(p):
         parts = -np.log(p[y]) - rho * (q * np.log(q / p)).sum() + mu * (old * np.log(old / p)).sum()
@@ -105,9 +112,9 @@ def test_the_target_is_fit_reconciliation_and_memory():
     assert a - c == pytest.approx(b - d, abs=1e-12)
 
 
-def test_with_rho_one_the_gradient_is_the_residual_of_the_others():
+def test_signed_with_rho_one_the_gradient_is_the_residual_of_the_others():
     """By the logits it is (q - y) / n: what boosting descends; no own confidence can switch it off."""
-    recipe, one = build("reconboost", {"reconcile": 1.0, "memory": 0.0}), batch()
+    recipe, one = build("reconboost", {"reconcile": 1.0, "memory": 0.0, "signed": True}), batch()
     one = replace(one, present=torch.ones_like(one.present))
     spoken = {}
     recipe.heads[0].register_forward_hook(lambda *call: spoken.setdefault("z", call[2]).retain_grad())
