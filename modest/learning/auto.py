@@ -9,7 +9,9 @@ The rule, fixed on grid letters and fashion (docs/results):
    which alone sees what only several modalities say together.
 2. Take the temperature of every expert, of M own heads and the joint one, on rows that did not train: those that
    validate, else five folds of the training rows.
-3. Weigh the experts, item by item, by the entropy of what they say at their temperature, as MLA does (Eq. 6-7).
+3. Let the experts vote at their temperatures, with equal weights or, item by item, by the entropy of what they say, as
+   in MLA (Eq. 6-7): whichever makes the labels of those rows likelier, once the vote has a temperature too. Equal
+   weights where there are no such rows.
 
 ======  ==================  ==============  =======================================================================
 symbol  here                shape           meaning
@@ -18,11 +20,14 @@ f_m     ``towers``          (n, s)          encoder of modality m, zero where it
 H_m     ``own``             (C, s)          head of modality m
 W       ``head``            (C, M s)        joint head, see ``concat.py``
 T_k     ``temperatures``    (M + 1,)        of the own heads and the joint one; 1 until calibrated
+T_v     ``vote[0]``         ()              of the vote
+\       ``vote[1]``         ()              1 where the experts are weighed by entropy, else 0
 ======  ==================  ==============  =======================================================================
 
 Equations: loss = CE(W [f_1 ... f_M] + b) + sum_m CE(H_m f_m), each over the rows it has; z_m = H_m f_m / T_m,
-z_J = (W f + b) / T_J; lambda = softmax over the experts present of -entropy(softmax z); prediction =
-softmax(sum_k lambda_k z_k). A modality's fusion weight is that of its own expert and an equal part of the joint one's.
+z_J = (W f + b) / T_J; lambda = 1 / (number of experts present), or softmax over them of -entropy(softmax z);
+prediction = softmax(sum_k lambda_k z_k / T_v). A modality's fusion weight is its own expert's lambda / T, plus an equal
+part of the joint one's, of the sum of all: its share in the logits that are added up.
 
 Parts it composes: own heads as in ``late.py`` (a step on the sum of separate losses is what alternating steps are
 without a shared head), the joint head of ``concat.py``, ``fusion.py``, ``calibration.py``. With ``detach`` the joint
@@ -35,6 +40,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -42,7 +48,7 @@ from torch.nn.functional import cross_entropy
 from modest.checks import known
 from modest.encoders.towers import linear
 from modest.learning import concat
-from modest.learning.calibration import temperature
+from modest.learning.calibration import likelihood, temperature
 from modest.learning.fusion import FUSIONS
 from modest.learning.joint import own_losses
 from modest.learning.towers import Towers
@@ -54,14 +60,14 @@ __all__ = ["Auto", "Options"]
 
 @dataclass(frozen=True)
 class Options:
-    """``detach``: keep the joint loss from the encoders; ``fusion``: "entropy" or "mean" of the experts."""
+    """``detach``: keep the joint loss from the encoders; ``fusion``: "mean" or "entropy", or "likelier" of the two."""
 
     detach: bool = False
-    fusion: str = "entropy"
+    fusion: str = "likelier"
 
     def __post_init__(self) -> None:
         """Check the name."""
-        known(self.fusion, FUSIONS, "options['fusion']")
+        known(self.fusion, ("likelier", *FUSIONS), "options['fusion']")
 
 
 class Auto:
@@ -77,8 +83,10 @@ class Auto:
         self.own = nn.ModuleList([linear(towers.width, classes, generator, towers.dtype) for _ in names])
         ones = torch.ones(len(towers) + 1, dtype=towers.dtype)
         self.temperatures = nn.Parameter(ones, requires_grad=False)
-        kept = nn.ParameterList([self.temperatures])
-        parts = {"towers": towers, "head": self.head, "own": self.own, "temperatures": kept}
+        entropic = float(options.fusion == "entropy")
+        self.vote = nn.Parameter(torch.tensor([1.0, entropic], dtype=towers.dtype), requires_grad=False)
+        kept = nn.ParameterDict({"temperatures": self.temperatures, "vote": self.vote})
+        parts = {"towers": towers, "head": self.head, "own": self.own, "calibration": kept}
         self.net: nn.Module = nn.ModuleDict(parts)
 
     def stages(self) -> list[Task]:
@@ -108,15 +116,27 @@ class Auto:
         return torch.cat([own, joint[None]]), torch.cat([active, torch.ones_like(active[:, :1])], dim=1)
 
     def calibrate(self, logits: Float, there: Bool, y: Int) -> None:
-        """Set the temperatures from logits (K, n, C) of rows that did not train, there (n, K) and classes (n,)."""
-        found = [temperature(expert[rows], y[rows]) for expert, rows in zip(logits, there.T)]
+        """Set temperatures and the way of voting from logits (K, n, C) of rows that did not train, see the module.
+
+        ``there`` (n, K) bool; ``y`` (n,) class numbers.
+        """
+        warm = [temperature(expert[rows], y[rows]) for expert, rows in zip(logits, there.T)]
+        experts = torch.from_numpy(logits / np.array(warm)[:, None, None])
+        votes = {}
+        for name in FUSIONS if self.options.fusion == "likelier" else (self.options.fusion,):
+            fused = FUSIONS[name](experts, torch.from_numpy(there))[0].numpy()
+            T = temperature(fused, y)
+            votes[likelihood(fused / T, y)] = (T, float(name == "entropy"))
         with torch.no_grad():
-            self.temperatures.copy_(torch.tensor(found))
+            self.temperatures.copy_(torch.tensor(warm))
+            self.vote.copy_(torch.tensor(votes[max(votes)]))
 
     def logits(self, batch: Batch) -> Logits:
         """The vote; a modality's own logits are those of its own head at its temperature."""
         spoken, there = self.experts(batch)
         experts, active = spoken / self.temperatures[:, None, None], there[:, :-1]
-        fused, weights = FUSIONS[self.options.fusion](experts, there)
-        part = weights[:, -1:] * active / active.sum(dim=1, keepdim=True).clamp(min=1)
-        return Logits(fused, experts[:-1], weights[:, :-1] + part)
+        fused, weights = FUSIONS["entropy" if self.vote[1] else "mean"](experts, there)
+        shares = weights / self.temperatures
+        shares = shares / shares.sum(dim=1, keepdim=True)
+        part = shares[:, -1:] * active / active.sum(dim=1, keepdim=True).clamp(min=1)
+        return Logits(fused / self.vote[0], experts[:-1], shares[:, :-1] + part)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from modest.training import Batch, Batches
 from modest.types import Bool, Float, Int
 
-__all__ = ["Calibrated", "spoken", "temperature"]
+__all__ = ["Calibrated", "likelihood", "spoken", "temperature"]
 
 _LARGEST = float(np.log(20.0))
 
@@ -53,6 +53,11 @@ def spoken(recipe: Calibrated, batches: Batches) -> tuple[Float, Bool]:
     return logits.double().cpu().numpy(), there.cpu().numpy()
 
 
+def likelihood(logits: Float, y: Int) -> float:
+    """Mean log likelihood, nats, of classes (n,) under logits (n, C)."""
+    return float(log_softmax(logits, axis=1)[np.arange(len(y)), y].mean())
+
+
 def temperature(logits: Float, y: Int) -> float:
     """The temperature of logits (n, C) given classes (n,); 1 without rows.
 
@@ -68,6 +73,6 @@ def temperature(logits: Float, y: Int) -> float:
         return 1.0
 
     def loss(log_t: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(y)), y].mean())
+        return -likelihood(logits / np.exp(log_t), y)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-_LARGEST, _LARGEST), method="bounded").x))

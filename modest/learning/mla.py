@@ -187,11 +187,11 @@ class MLA:
 
     def _turn(self, group: str, loss: Tensor, head: nn.Linear, mean: Tensor) -> Iterator[tuple[str, Tensor]]:
         self._mean, self._turning = mean, head
-        before = head.weight.detach().clone()
-        first = self.steps == 0
+        steps = self.projects and self.options.project_step == "step" and self.steps > 0
+        before = head.weight.detach().clone() if steps else head.weight
         yield group, loss
         with torch.no_grad():
-            if self.projects and self.options.project_step == "step" and not first:
+            if steps:
                 head.weight.copy_(before + self._projected(head.weight - before))
             for other in self.heads:
                 if other is not head:

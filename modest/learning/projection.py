@@ -17,8 +17,8 @@ Equation: P_t = P_{t-1} - q_t h' P_{t-1}, gradient <- gradient P_t. Without norm
 (I + sum_i h_i h_i' / alpha_i)^{-1} (Sherman-Morrison), symmetric with eigenvalues in (0, 1].
 
 Departures: Eq. 3 as printed defines q_t by P_t itself, which is circular; the recursive-least-squares form is meant.
-The released code divides element by element by an s x s matrix; the denominator is a scalar. P is kept in float64
-and symmetrised after each update; the mean is detached. Cost: O(s^2) per update, O(C s^2) per projection.
+The released code divides element by element by an s x s matrix; the denominator is a scalar. P is kept in float64,
+and each update is exactly symmetric; the mean is detached. Cost: O(s^2) per update, O(C s^2) per projection.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class GradientProjector:
         h = mean.detach().to(torch.float64)
         self._previous = self._current.to(h.device)
         k = self._previous @ h
-        P = self._previous - torch.outer(k, k) / (self.alpha + h @ k)
-        P = 0.5 * (P + P.T)
+        u = k / torch.sqrt(self.alpha + h @ k)
+        P = torch.addr(self._previous, u, u, alpha=-1)  # symmetric to the bit
         if self.normalize == "fro":
             P = P / torch.linalg.norm(P)
         elif self.normalize == "trace":

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from modest import MultimodalClassifier, load
 from modest.encoders.table import table
-from modest.learning import METHODS, Towers
+from modest.learning import FUSIONS, METHODS, Towers
 from modest.learning.auto import Auto
 from modest.learning.calibration import Calibrated, spoken, temperature
 from modest.learning.course import FOLDS
@@ -182,21 +182,26 @@ def slow(recipe, one):
         sums["joint"].append(-log_softmax(joint)[int(one.y[i])])
         experts = {**{m: z / T[m] for m, z in own.items()}, "joint": joint / T[2]}
         sure = {k: np.exp((np.exp(log_softmax(z)) * log_softmax(z)).sum()) for k, z in experts.items()}
+        if not float(recipe.vote[1]):
+            sure = dict.fromkeys(sure, 1.0)
         share = {k: value / sum(sure.values()) for k, value in sure.items()}
-        voted[i] = sum(share[k] * z for k, z in experts.items())
+        voted[i] = sum(share[k] * z for k, z in experts.items()) / float(recipe.vote[0])
+        voice = {k: share[k] / T[2 if k == "joint" else k] for k in share}
         for m in own:
-            weights[i, m] = share[m] + share["joint"] / len(own)
+            weights[i, m] = (voice[m] + voice["joint"] / len(own)) / sum(voice.values())
     losses = sum(np.mean(values) for values in sums.values() if values)
     return losses, voted, weights
 
 
+@pytest.mark.parametrize("entropic", [0.0, 1.0])
 @pytest.mark.parametrize("absent", [False, True])
-def test_auto_equals_a_slow_loop(absent):
+def test_auto_equals_a_slow_loop(absent, entropic):
     generator = torch.Generator().manual_seed(0)
     towers = Towers.over([4, 3], 5, generator, dtype=torch.float64)
     recipe = METHODS["auto"].build(towers, ["a", "b"], 3, generator)
     with torch.no_grad():
         recipe.temperatures.copy_(torch.tensor([0.5, 2.0, 1.3]))
+        recipe.vote.copy_(torch.tensor([0.7, entropic]))
     rng = np.random.default_rng(1)
     present = np.ones((9, 2), dtype=bool)
     if absent:
@@ -211,6 +216,33 @@ def test_auto_equals_a_slow_loop(absent):
     np.testing.assert_allclose(found.fused.detach(), voted, atol=1e-10)
     np.testing.assert_allclose(found.weights.detach(), weights, atol=1e-10)
     np.testing.assert_allclose(found.weights.detach().sum(dim=1), 1.0)
+
+
+@pytest.mark.parametrize("fusion", ["likelier", "mean", "entropy"])
+def test_the_vote_is_the_likelier_one_at_its_temperature(fusion):
+    """Where one expert is right and sure on some rows, another on others, entropy wins; where both are noisy, not."""
+    chosen = []
+    for sharp in (True, False):
+        rng = np.random.default_rng(0)
+        y = rng.integers(3, size=300)
+        z = rng.normal(size=(3, 300, 3)) * (0.1 if sharp else 1.0)
+        speaks = np.arange(300) % 3
+        z[speaks if sharp else slice(None), np.arange(300), y] += 8 if sharp else 1.5
+        there = np.ones((300, 3), dtype=bool)
+        generator = torch.Generator().manual_seed(0)
+        recipe = METHODS["auto"].build(Towers.over([4, 3], 5, generator), ["a", "b"], 3, generator, {"fusion": fusion})
+        recipe.calibrate(z, there, y)
+        T = np.array([temperature(expert, y) for expert in z])
+        np.testing.assert_allclose(recipe.temperatures, T, rtol=1e-5)
+        found = {}
+        for name, fuse in FUSIONS.items():
+            fused = fuse(torch.from_numpy(z / T[:, None, None]))[0].numpy()
+            warm = temperature(fused, y)
+            found[name] = (nll(fused, y, warm), warm)
+        best = min(found, key=found.get) if fusion == "likelier" else fusion
+        assert recipe.vote.tolist() == pytest.approx([found[best][1], float(best == "entropy")], rel=1e-5)
+        chosen.append(best)
+    assert fusion != "likelier" or chosen == ["entropy", "mean"]
 
 
 def test_detach_keeps_the_joint_loss_from_the_encoders():
