@@ -43,9 +43,10 @@ def jobs(series: str, args: argparse.Namespace) -> list[Job]:
     return [job for job in made if not args.methods or {job.name, job.method} & set(args.methods)]
 
 
-def knobs(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
-    """What is said beside the classifier's defaults."""
-    return {**{name: getattr(args, name) for name in ("epochs", "lr") if getattr(args, name)}, **more}
+def knobs(args: argparse.Namespace, labels: str = "full", **more: Any) -> dict[str, Any]:
+    """What is said beside the classifier's defaults; with all labels batches of 64 rows, as in the paper."""
+    size = {"batch_size": 64} if labels == "full" else {}
+    return {**size, **{name: getattr(args, name) for name in ("epochs", "lr") if getattr(args, name)}, **more}
 
 
 def table(args: argparse.Namespace, seed: int) -> Iterator[Job]:
@@ -53,7 +54,7 @@ def table(args: argparse.Namespace, seed: int) -> Iterator[Job]:
     for labels, name, method in product(args.labels, args.sets or SETS, METHODS):
         best = chosen_rate(args.into, name, method) if args.chosen and labels == "full" else None
         more = {} if best is None else {"lr": best}
-        yield Job("table", name, labels, seed, method, method, knobs=knobs(args, **more), probe=True)
+        yield Job("table", name, labels, seed, method, method, knobs=knobs(args, labels, **more), probe=True)
 
 
 def rates(args: argparse.Namespace, seed: int) -> Iterator[Job]:

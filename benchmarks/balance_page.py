@@ -167,7 +167,7 @@ def about(cells: Sequence[Cell]) -> str:
     return (
         "Seeds: " + ", ".join(f"{series} {count}" for series, count in seeds.items()) + ". Versions: "
         + "; ".join(versions) + ". Every recipe has the classifier's defaults (AdamW 1e-3, weight decay 1e-2, cosine, "
-        + "batches of 32, towers 256-128, 40 epochs); set otherwise in the series table: "
+        + "batches of 32, 64 with all labels, towers 256-128, 40 epochs); set otherwise in the series table: "
         + f"{' or '.join(settings)}."
     )  # fmt: skip
 

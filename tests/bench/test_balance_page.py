@@ -111,8 +111,8 @@ def test_the_rate_with_the_best_validation_is_taken(tmp_path):
     assert chosen_rate(tmp_path, "mosi", "mla") == 1e-2
     assert chosen_rate(tmp_path, "mosi", "late") is None
     taken = {job.name: job.knobs for job in jobs("table", asked(tmp_path, chosen=True, labels=("full",)))}
-    assert taken["mla"] == {"lr": 1e-2}
-    assert taken["late"] == {}
+    assert taken["mla"] == {"batch_size": 64, "lr": 1e-2}
+    assert taken["late"] == {"batch_size": 64}
 
 
 def test_jobs_have_keys_of_their_own_and_are_told_by_their_settings(tmp_path):
