@@ -118,8 +118,7 @@ def _epoch(
     losses: dict[str, list[float]] = {}
     world, whole = here
     task.net.train()
-    batches_of = batches.epoch(epoch)
-    stream = map(world.whole, batches_of) if whole else iter(batches_of)
+    stream = map(world.whole, batches.epoch(epoch)) if whole else batches.epoch(epoch)
     while chunk := list(islice(stream, plan.accumulate)):
         for parameters in optimizer.param_groups:
             parameters["lr"] = parameters["base"] * plan.factor(epoch, chunk[0].index, chunk[0].count)
