@@ -82,7 +82,8 @@ def lesson(given: Ground, labels: str, rows: str, seed: int) -> Lesson:
     train, test = given.train, views[given.test]
     if LABELS[labels] < 1:
         drawn = train[subsample(given.y[train], LABELS[labels], seed, views.ids[train])]
-        return Lesson(views[drawn], given.y[drawn], False, None, test)
+        groups = None if given.groups is None else given.groups[drawn]
+        return Lesson(views[drawn], given.y[drawn], False, groups, test)
     if given.tempted:
         return Lesson(views[train], given.y[train], False, None, test)
     if len(given.val):

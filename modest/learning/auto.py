@@ -9,9 +9,10 @@ The rule, fixed on grid letters and fashion (docs/results):
    which alone sees what only several modalities say together.
 2. Take the temperature of every expert, of M own heads and the joint one, on rows that did not train: those that
    validate, else five folds of the training rows.
-3. Let the experts vote at their temperatures, with equal weights or, item by item, by the entropy of what they say, as
-   in MLA (Eq. 6-7): whichever makes the labels of those rows likelier, once the vote has a temperature too. Equal
-   weights where there are no such rows.
+3. Let them vote at their temperatures, with equal weights or, item by item, by the entropy of what they say, as in MLA
+   (Eq. 6-7), with the joint head among them or without: of these four whichever makes the labels of those rows
+   likeliest, once the vote has a temperature too. Where there are no such rows (a label per class, say) the own heads
+   vote with equal weights, which is ``late``.
 
 ======  ==================  ==============  =======================================================================
 symbol  here                shape           meaning
@@ -22,10 +23,11 @@ W       ``head``            (C, M s)        joint head, see ``concat.py``
 T_k     ``temperatures``    (M + 1,)        of the own heads and the joint one; 1 until calibrated
 T_v     ``vote[0]``         ()              of the vote
 \       ``vote[1]``         ()              1 where the experts are weighed by entropy, else 0
+\       ``vote[2]``         ()              1 where the joint head votes, else 0
 ======  ==================  ==============  =======================================================================
 
 Equations: loss = CE(W [f_1 ... f_M] + b) + sum_m CE(H_m f_m), each over the rows it has; z_m = H_m f_m / T_m,
-z_J = (W f + b) / T_J; lambda = 1 / (number of experts present), or softmax over them of -entropy(softmax z);
+z_J = (W f + b) / T_J; lambda = 1 / (number of experts that vote), or softmax over them of -entropy(softmax z);
 prediction = softmax(sum_k lambda_k z_k / T_v). A modality's fusion weight is its own expert's lambda / T, plus an equal
 part of the joint one's, of the sum of all: its share in the logits that are added up.
 
@@ -39,6 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -84,7 +87,7 @@ class Auto:
         ones = torch.ones(len(towers) + 1, dtype=towers.dtype)
         self.temperatures = nn.Parameter(ones, requires_grad=False)
         entropic = float(options.fusion == "entropy")
-        self.vote = nn.Parameter(torch.tensor([1.0, entropic], dtype=towers.dtype), requires_grad=False)
+        self.vote = nn.Parameter(torch.tensor([1.0, entropic, 0.0], dtype=towers.dtype), requires_grad=False)
         kept = nn.ParameterDict({"temperatures": self.temperatures, "vote": self.vote})
         parts = {"towers": towers, "head": self.head, "own": self.own, "calibration": kept}
         self.net: nn.Module = nn.ModuleDict(parts)
@@ -115,6 +118,13 @@ class Auto:
         joint = concat.join(self.head, blocks, active)
         return torch.cat([own, joint[None]]), torch.cat([active, torch.ones_like(active[:, :1])], dim=1)
 
+    @staticmethod
+    def _voting(there: Tensor, joint: bool) -> Tensor:
+        """(n, M + 1) bool: the experts that vote; the joint one also where no other does."""
+        voting = there.clone()
+        voting[:, -1] = ~there[:, :-1].any(dim=1) | joint
+        return voting
+
     def calibrate(self, logits: Float, there: Bool, y: Int) -> None:
         """Set temperatures and the way of voting from logits (K, n, C) of rows that did not train, see the module.
 
@@ -123,10 +133,11 @@ class Auto:
         warm = [temperature(expert[rows], y[rows]) for expert, rows in zip(logits, there.T)]
         experts = torch.from_numpy(logits / np.array(warm)[:, None, None])
         votes = {}
-        for name in FUSIONS if self.options.fusion == "likelier" else (self.options.fusion,):
-            fused = FUSIONS[name](experts, torch.from_numpy(there))[0].numpy()
+        fusions = FUSIONS if self.options.fusion == "likelier" else (self.options.fusion,)
+        for name, joint in product(fusions, (False, True)):
+            fused = FUSIONS[name](experts, self._voting(torch.from_numpy(there), joint))[0].numpy()
             T = temperature(fused, y)
-            votes[likelihood(fused / T, y)] = (T, float(name == "entropy"))
+            votes[likelihood(fused / T, y)] = (T, float(name == "entropy"), float(joint))
         with torch.no_grad():
             self.temperatures.copy_(torch.tensor(warm))
             self.vote.copy_(torch.tensor(votes[max(votes)]))
@@ -135,7 +146,8 @@ class Auto:
         """The vote; a modality's own logits are those of its own head at its temperature."""
         spoken, there = self.experts(batch)
         experts, active = spoken / self.temperatures[:, None, None], there[:, :-1]
-        fused, weights = FUSIONS["entropy" if self.vote[1] else "mean"](experts, there)
+        fusion, voting = "entropy" if self.vote[1] else "mean", self._voting(there, bool(self.vote[2]))
+        fused, weights = FUSIONS[fusion](experts, voting)
         shares = weights / self.temperatures
         shares = shares / shares.sum(dim=1, keepdim=True)
         part = shares[:, -1:] * active / active.sum(dim=1, keepdim=True).clamp(min=1)

@@ -184,6 +184,7 @@ def slow(recipe, one):
         sure = {k: np.exp((np.exp(log_softmax(z)) * log_softmax(z)).sum()) for k, z in experts.items()}
         if not float(recipe.vote[1]):
             sure = dict.fromkeys(sure, 1.0)
+        sure["joint"] *= float(recipe.vote[2])
         share = {k: value / sum(sure.values()) for k, value in sure.items()}
         voted[i] = sum(share[k] * z for k, z in experts.items()) / float(recipe.vote[0])
         voice = {k: share[k] / T[2 if k == "joint" else k] for k in share}
@@ -193,15 +194,16 @@ def slow(recipe, one):
     return losses, voted, weights
 
 
+@pytest.mark.parametrize("joint", [0.0, 1.0])
 @pytest.mark.parametrize("entropic", [0.0, 1.0])
 @pytest.mark.parametrize("absent", [False, True])
-def test_auto_equals_a_slow_loop(absent, entropic):
+def test_auto_equals_a_slow_loop(absent, entropic, joint):
     generator = torch.Generator().manual_seed(0)
     towers = Towers.over([4, 3], 5, generator, dtype=torch.float64)
     recipe = METHODS["auto"].build(towers, ["a", "b"], 3, generator)
     with torch.no_grad():
         recipe.temperatures.copy_(torch.tensor([0.5, 2.0, 1.3]))
-        recipe.vote.copy_(torch.tensor([0.7, entropic]))
+        recipe.vote.copy_(torch.tensor([0.7, entropic, joint]))
     rng = np.random.default_rng(1)
     present = np.ones((9, 2), dtype=bool)
     if absent:
@@ -218,31 +220,40 @@ def test_auto_equals_a_slow_loop(absent, entropic):
     np.testing.assert_allclose(found.weights.detach().sum(dim=1), 1.0)
 
 
+CASES = {  # who knows what -> the vote that is likeliest
+    "each its own rows": ("entropy", True),
+    "all are noisy": ("mean", True),
+    "the joint head knows nothing": ("mean", False),
+}
+
+
 @pytest.mark.parametrize("fusion", ["likelier", "mean", "entropy"])
-def test_the_vote_is_the_likelier_one_at_its_temperature(fusion):
-    """Where one expert is right and sure on some rows, another on others, entropy wins; where both are noisy, not."""
-    chosen = []
-    for sharp in (True, False):
-        rng = np.random.default_rng(0)
-        y = rng.integers(3, size=300)
-        z = rng.normal(size=(3, 300, 3)) * (0.1 if sharp else 1.0)
-        speaks = np.arange(300) % 3
-        z[speaks if sharp else slice(None), np.arange(300), y] += 8 if sharp else 1.5
-        there = np.ones((300, 3), dtype=bool)
-        generator = torch.Generator().manual_seed(0)
-        recipe = METHODS["auto"].build(Towers.over([4, 3], 5, generator), ["a", "b"], 3, generator, {"fusion": fusion})
-        recipe.calibrate(z, there, y)
-        T = np.array([temperature(expert, y) for expert in z])
-        np.testing.assert_allclose(recipe.temperatures, T, rtol=1e-5)
-        found = {}
-        for name, fuse in FUSIONS.items():
-            fused = fuse(torch.from_numpy(z / T[:, None, None]))[0].numpy()
+@pytest.mark.parametrize("case", CASES)
+def test_the_vote_is_the_likeliest_one_at_its_temperature(case, fusion):
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=600)
+    sharp = case == "each its own rows"
+    z = rng.normal(size=(3, 600, 3)) * (0.1 if sharp else 1.0)
+    z[np.arange(600) % 3 if sharp else slice(None), np.arange(600), y] += 8 if sharp else 1.5
+    if case.startswith("the joint"):
+        z[2] = rng.normal(size=(600, 3))
+    there = np.ones((600, 3), dtype=bool)
+    generator = torch.Generator().manual_seed(0)
+    recipe = METHODS["auto"].build(Towers.over([4, 3], 5, generator), ["a", "b"], 3, generator, {"fusion": fusion})
+    assert recipe.vote.tolist() == [1.0, float(fusion == "entropy"), 0.0]  # before: the own heads alone
+    recipe.calibrate(z, there, y)
+    T = np.array([temperature(expert, y) for expert in z])
+    np.testing.assert_allclose(recipe.temperatures, T, rtol=1e-5)
+    found = {}
+    for name, fuse in FUSIONS.items():
+        for joint in (False, True):
+            fused = fuse(torch.from_numpy((z / T[:, None, None])[: 2 + joint]))[0].numpy()
             warm = temperature(fused, y)
-            found[name] = (nll(fused, y, warm), warm)
-        best = min(found, key=found.get) if fusion == "likelier" else fusion
-        assert recipe.vote.tolist() == pytest.approx([found[best][1], float(best == "entropy")], rel=1e-5)
-        chosen.append(best)
-    assert fusion != "likelier" or chosen == ["entropy", "mean"]
+            found[name, joint] = (nll(fused, y, warm), warm)
+    best = min((key for key in found if fusion in ("likelier", key[0])), key=found.get)
+    expected = [found[best][1], float(best[0] == "entropy"), float(best[1])]
+    assert recipe.vote.tolist() == pytest.approx(expected, rel=1e-5)
+    assert fusion != "likelier" or best == CASES[case]
 
 
 def test_detach_keeps_the_joint_loss_from_the_encoders():
