@@ -14,6 +14,7 @@ def run(*arguments: str) -> None:
 
 run("benchmarks.startup")
 run("benchmarks.select", "--exact")
+run("benchmarks.train")
 with tempfile.TemporaryDirectory() as folder:
     run("benchmarks.represent", "--cost", "--workers", "1", "--into", folder)
     run("benchmarks.represent_table", "--into", folder)
