@@ -14,8 +14,9 @@
     stable     mla over 100 epochs under its options
 
 A cell is a training of its own (``balance_cells.py``) and two files in FOLDER/cells, so a cut run goes on. Settings are
-the classifier's defaults for every recipe; the epoch is chosen on validation rows alone. With 5 % of the labels there
-are none, and all 40 epochs are trained (after them the training loss of concat, late and mla is below 0.02 a row).
+the classifier's defaults for every recipe, but batches of 64 rows with all labels, as in the paper; the epoch is chosen
+on validation rows alone. With 5 % of the labels there are none, and all 40 epochs are trained (after them the
+training loss of concat, late and mla is below 0.02 a row).
 """
 
 from __future__ import annotations

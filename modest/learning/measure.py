@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import log_softmax
 from scipy.special import softmax as scipy_softmax
 
+from modest.learning.calibration import likelihood
 from modest.training.batches import Batches
 from modest.types import Bool, Float, Int
 
@@ -44,7 +44,7 @@ def measure(task: Any, batches: Batches) -> tuple[tuple[float, ...], Mapping[str
     fused = forward(task, batches)[0]
     accuracy = float((fused.argmax(axis=1) == truth).mean())
     seen = np.flatnonzero(truth >= 0)
-    loss = float(-log_softmax(fused, axis=1)[seen, truth[seen]].mean()) if len(seen) else 0.0
+    loss = -likelihood(fused[seen], truth[seen]) if len(seen) else 0.0
     return (accuracy, -loss), {"accuracy": accuracy, "loss": loss}
 
 

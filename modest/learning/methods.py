@@ -151,7 +151,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "auto": Method(
             auto.Auto,
             auto.Options,
-            "own heads and a joint head, calibrated on rows that did not train, weighed by entropy",
+            "own heads and a joint one, at temperatures of rows that did not train, which also decide how they vote",
             "modest's own",
         ),
     }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modest.data.layouts.listing import Listing
 from modest.data.layouts.lists import Media, split_of, walk
 from modest.data.media import kind
 
@@ -45,6 +46,18 @@ class Index:
         """Places of the media whose clip is not among ``keys``, sorted."""
         every = (*self.videos.items(), *self.sounds.items())
         return sorted(one.path for clip, found in every if clip not in keys for one in found)
+
+    def listing(
+        self, rows: Sequence[Mapping[str, Any]], raw: Sequence[str], named: Collection[Any], **more: Any
+    ) -> Listing:
+        """Listing of rows over these media; ``named``: keys of the clips that lists name, none where there is no list.
+
+        ``more``: other fields of the Listing.
+        """
+        unlisted = self.unlisted(named) if named else ()
+        return Listing(
+            rows, raw, pointers=list(self.files.pointers), empty=list(self.files.empty), unlisted=unlisted, **more
+        )
 
 
 def key(name: str) -> Key | None:

@@ -66,16 +66,14 @@ def listing(folder: Path, split: str = "actors", fold: str | None = None) -> Lis
     rows = [_row(clip, part, found) for clip, part in splits.items()]
     stat = first_file(folder, ("stat.csv", "stat.txt", "class.txt"))
     silent = [f"{SILENT} is silent in every copy, so its sound is absent."] if SILENT in splits else []
-    return Listing(
+    return found.listing(
         rows,
         ("video", "audio"),
-        [] if stat is None else class_names(stat),
+        listed,
+        classes=[] if stat is None else class_names(stat),
         more=("actor",),
         groups=("actor",),
         published=LISTED if split == "lists" else PUBLISHED,
-        pointers=list(found.files.pointers),
-        empty=list(found.files.empty),
-        unlisted=found.unlisted(listed) if listed else (),
         notes=[told, *silent],
     )
 

@@ -87,16 +87,14 @@ def listing(
         f"{len(set(names.values()))} classes, {mapping}; {left} utterances of other classes left out.",
         *([_BOTH] if any(_is_cut(row) for row in rows) else []),
     ]
-    return Listing(
+    return found.listing(
         rows,
         ("video", "audio", "text"),
-        sorted(set(names.values())),
+        {*told, *(row["dialog"] for row in told.values())},
+        classes=sorted(set(names.values())),
         more=("dialog", "session", "speaker"),
         groups=("speaker",) if speaker else ("session", "speaker"),
         published=_published(names, classes, session or "5", speaker, split, validation),
-        pointers=list(found.files.pointers),
-        empty=list(found.files.empty),
-        unlisted=found.unlisted({*told, *(row["dialog"] for row in told.values())}) if told else (),
         notes=notes if rows else [],
     )
 

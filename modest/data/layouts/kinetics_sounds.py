@@ -52,16 +52,8 @@ def listing(folder: Path) -> Listing:
         for clip, (name, folder_label, folder_split) in tree.items():
             told, part = official.get(clip[0], (folder_label and folder_label.replace("_", " "), None))
             rows.append(clips.row(clip, name, told, folder_split or part, found))
-    listed = {_key(name) for name, _, _ in entries}
-    return Listing(
-        rows,
-        ("video", "audio"),
-        classes,
-        published=PUBLISHED,
-        pointers=list(found.files.pointers),
-        empty=list(found.files.empty),
-        unlisted=found.unlisted(listed) if entries else (),
-    )
+    named = {_key(name) for name, _, _ in entries}
+    return found.listing(rows, ("video", "audio"), named, classes=classes, published=PUBLISHED)
 
 
 def _key(name: str) -> clips.Key:

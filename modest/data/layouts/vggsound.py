@@ -45,15 +45,7 @@ def listing(folder: Path) -> Listing:
             told = None if label is None else label.replace("_", " ")
             entries.append((_id(clip), clip, whole.get(told or "", told or ""), split or "train"))
     rows = [clips.row(clip, name, label or None, split, found) for name, clip, label, split in entries]
-    return Listing(
-        rows,
-        ("video", "audio"),
-        classes,
-        published=PUBLISHED,
-        pointers=list(found.files.pointers),
-        empty=list(found.files.empty),
-        unlisted=found.unlisted(listed) if listed else (),
-    )
+    return found.listing(rows, ("video", "audio"), listed, classes=classes, published=PUBLISHED)
 
 
 def _id(clip: clips.Key) -> str:
