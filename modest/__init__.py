@@ -25,7 +25,7 @@ _PUBLIC = {
     "load": "modest.classifier",
 }
 _ROOMS = (
-    "bench", "cli", "data", "encoders", "evaluation", "learning", "neighbours", "pairing", "report",
+    "bench", "cli", "completion", "data", "encoders", "evaluation", "learning", "neighbours", "pairing", "report",
     "representation", "rounds", "selection", "training",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The scikit-learn coat over the recipes of ``modest.learning``: fit, predict, look inside, save, load."""
+"""The scikit-learn coat over recipes (``modest.learning``) and completions: fit, predict, look inside, save, load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from modest.checks import known
-from modest.learning import METHODS
+from modest.completion import METHODS as COMPLETIONS
+from modest.learning import METHODS as RECIPES
+from modest.learning import Method
 from modest.learning.assembly import Assembly, as_given, assembled
 from modest.learning.course import Course
 from modest.learning.holdout import Labelled, prepare, standardise, unreadable
@@ -27,9 +29,10 @@ from modest.representation import embedding
 from modest.training import Batches, Kept, Plan, Run, World, read_config, world
 from modest.types import Float, Int
 
-__all__ = ["MultimodalClassifier", "load"]
+__all__ = ["METHODS", "MultimodalClassifier", "load"]
 
 KIND, FORMAT = "classifier", 2
+METHODS: Mapping[str, Method] = {**RECIPES, **COMPLETIONS}
 Progress = Callable[[int, int], None]
 
 
@@ -38,7 +41,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Parameters
     ----------
-    method : name of ``modest.learning.METHODS``, such as "mla", "concat", "late", "auto"
+    method : name of ``modest.learning.METHODS``, such as "mla", "concat", "late", "auto", or of ``completion.METHODS``
     encoders : None, mapping, Representation or its folder
         None: a small tower over every ready view. A mapping modality -> "mlp" (a tower), a name of
         ``modest.encoders.trainable.BACKBONES``, {"name": ..., knobs} or a Backbone trains these on a Pool's raw media;
@@ -122,7 +125,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError("track_items looks at every epoch, and a run taken up skips some; leave out checkpoint.")
         made, reader, generator = self._assembled(X)
         data, check, classes = prepare(X, y, validation, groups, reader.seed, reader.read)
-        recipe = recipe_over(made, self.method, len(classes), self.fill, self.options, generator)
+        recipe = recipe_over(made, METHODS[self.method], len(classes), self.fill, self.options, generator)
         if self.standardise:
             standardise(recipe.towers, data)
         dynamics = Dynamics(data.rows, data.y[data.rows]) if track_items else None
@@ -132,7 +135,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         course = Course(recipe, data, check, batches, plan, dynamics, kept, here)
 
         def result() -> MultimodalClassifier:
-            self._keep(Trained(recipe, classes, made, reader))
+            self._keep(Trained(recipe, METHODS[self.method], classes, made, reader))
             self.unreadable_, self.history_, self.dynamics = unreadable(data, check), course.history, dynamics
             return self
 
@@ -218,7 +221,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     @classmethod
     def _from_config(cls, folder: Path, config: Mapping[str, Any], device: str | None) -> MultimodalClassifier:
-        trained = Trained.load(folder, config)  # first: it refuses formats that lack what is asked for below
+        method = METHODS[known(config["params"]["method"], METHODS, "method")]
+        trained = Trained.load(folder, config, method)  # first: it refuses formats that lack what is asked for below
         params: dict[str, Any] = {**config["params"], "device": device, "encoders": as_given(config["modalities"])}
         self = cls(**{**params, "hidden": tuple(params["hidden"]), "betas": tuple(params["betas"])})
         self._keep(trained)

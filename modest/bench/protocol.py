@@ -18,9 +18,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from modest import learning, selection
+from modest import selection
 from modest.bench.sets import Ground, LabelledViews
 from modest.checks import known
+from modest.classifier import METHODS as LEARNERS
 from modest.classifier import MultimodalClassifier
 from modest.data.files import read_json
 from modest.rounds import JOIN, Way
@@ -44,7 +45,7 @@ class Protocol(BaseModel):
     seeds : int
         Seeds 0 .. seeds - 1.
     subsample : share of the pool that a seed draws
-    learner : 'probe', a recipe of ``modest.learning.METHODS``, or several of them
+    learner : 'probe', a name of ``modest.classifier.METHODS``, or several of them
         Recipes stand on the views. ``<recipe>@supervised`` trains ``encoders`` from scratch on the pool's raw media,
         ``<recipe>@semi_supervised`` goes on from the encoders of ``start``; neither takes modalities away.
     encoders : modality -> encoder with knobs, as MultimodalClassifier takes them, for ``@supervised``
@@ -138,7 +139,7 @@ class Protocol(BaseModel):
     def _learner(cls, learner: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for name in (learner,) if isinstance(learner, str) else _distinct(learner, "learner"):
             recipe, at, way = name.partition("@")
-            known(recipe if at else name, learning.METHODS if at else (PROBE, *learning.METHODS), "learner")
+            known(recipe if at else name, LEARNERS if at else (PROBE, *LEARNERS), "learner")
             if at:
                 known(way, (SUPERVISED, SEMI_SUPERVISED), "learner's training")
         return learner

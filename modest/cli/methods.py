@@ -6,10 +6,11 @@ from modest.cli.output import JSON, finish, table
 
 
 def command(json: bool = JSON) -> None:
-    """List the selection strategies and the training recipes.
+    """List the selection strategies, the training recipes and the completions.
 
     Example: modest methods --json
     """
+    from modest.completion import METHODS as COMPLETIONS
     from modest.learning import METHODS as RECIPES
     from modest.selection import METHODS
 
@@ -17,7 +18,10 @@ def command(json: bool = JSON) -> None:
         {"name": name, "cold": m.cold, "needs": list(m.needs), "uses": list(m.uses), "cost": m.cost, "paper": m.paper}
         for name, m in METHODS.items()
     ]
-    recipes = [{"name": name, "paper": recipe.paper} for name, recipe in RECIPES.items()]
+    recipes, completions = (
+        [{"name": name, "does": method.summary, "paper": method.paper} for name, method in of.items()]
+        for of in (RECIPES, COMPLETIONS)
+    )
     rows = [
         (s["name"], "yes" if s["cold"] else "no", ", ".join(s["needs"]) or "-", s["cost"], s["paper"])  # type: ignore[arg-type]
         for s in strategies
@@ -27,5 +31,8 @@ def command(json: bool = JSON) -> None:
               ("name", "without labels", "needs", "cost", "source"), rows),
         "",
         table("Recipes (modest train --method NAME)", ("name", "source"), [(r["name"], r["paper"]) for r in recipes]),
+        "",
+        table("Completions, for absent modalities (modest train --method NAME)", ("name", "source"),
+              [(c["name"], c["paper"]) for c in completions]),
     ]
-    finish({"selection": strategies, "recipes": recipes}, json, text, following="modest select POOL --budget 0.01")
+    finish({"selection": strategies, "recipes": recipes, "completions": completions}, json, text, following="modest select POOL --budget 0.01")

@@ -4,7 +4,7 @@ A recipe is built as ``METHODS[name].build(towers, names, classes, generator, op
 """
 
 from modest.learning.fusion import FUSIONS, entropy_fusion, mean_fusion
-from modest.learning.methods import METHODS, Method, Recipe
+from modest.learning.methods import METHODS, Method, Recipe, Surveying
 from modest.learning.projection import GradientProjector
 from modest.learning.towers import FILLS, Towers
 
@@ -15,6 +15,7 @@ __all__ = [
     "GradientProjector",
     "Method",
     "Recipe",
+    "Surveying",
     "Towers",
     "entropy_fusion",
     "mean_fusion",

@@ -104,11 +104,11 @@ def untrained(clf: Any) -> Trained:
     generator = torch.Generator().manual_seed(int(clf.random_state))
     widths = {name: width for name, width in clf.trained_.made.widths.items() if width is not None}
     made = assemble(pretrained(clf.encoders), widths, clf.hidden, clf.width, generator)
-    recipe = recipe_over(made, clf.method, len(clf.classes_), clf.fill, clf.options, generator)
+    recipe = recipe_over(made, clf.trained_.method, len(clf.classes_), clf.fill, clf.options, generator)
     for first, last in zip(recipe.towers.modules(), clf.recipe_.towers.modules()):
         if isinstance(first, Tower) and isinstance(last, Tower) and last.standardised:
             first.standardise(last.shift, last.scale)
-    return Trained(recipe, clf.classes_, made, clf.trained_.reader)
+    return Trained(recipe, clf.trained_.method, clf.classes_, made, clf.trained_.reader)
 
 
 def feature_gaps(features: Views) -> dict[tuple[str, str], Gap]:

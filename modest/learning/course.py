@@ -10,7 +10,7 @@ from modest.learning.calibration import Calibrated, spoken
 from modest.learning.crossfit import crossfit
 from modest.learning.holdout import Labelled
 from modest.learning.measure import Dynamics, measure
-from modest.learning.methods import Recipe
+from modest.learning.methods import Recipe, Surveying
 from modest.training import Batches, Kept, Plan, World
 from modest.training.fit import fit
 from modest.types import Bool, Float, Int, Record
@@ -44,6 +44,8 @@ class Course:
         recipe = self.recipe
         untrained = copy.deepcopy(recipe) if isinstance(recipe, Calibrated) else None
         self.recipe.towers.world = self.world
+        if isinstance(recipe, Surveying):
+            recipe.survey(self.batches(self.data, False).epoch())
         validate = (lambda task: measure(task, self.batches(self.check, False))) if len(self.check.rows) else None
         batches = self.batches(self.data, True)
         for record in fit(

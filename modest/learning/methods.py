@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -29,7 +29,7 @@ from modest.learning import sum as added
 from modest.learning.towers import Towers
 from modest.training.task import Batch, Logits, Task
 
-__all__ = ["METHODS", "Method", "Recipe"]
+__all__ = ["METHODS", "Method", "Recipe", "Surveying"]
 
 
 class Recipe(Protocol):
@@ -45,6 +45,15 @@ class Recipe(Protocol):
 
     def logits(self, batch: Batch) -> Logits:
         """Predictions."""
+        ...
+
+
+@runtime_checkable
+class Surveying(Protocol):
+    """A recipe that looks at all training rows before its first step."""
+
+    def survey(self, batches: Iterable[Batch]) -> None:
+        """Of every training row once, whole on each process; what is taken from them is part of ``net``."""
         ...
 
 

@@ -94,6 +94,34 @@ class Towers(nn.Module):
             return encoded, rows
         return self.world.gather(encoded)[self.world.interleaved(rows)], rows
 
+    def widths(self, names: Sequence[str]) -> list[int]:
+        """Numbers of features of the ready views, d_m, for methods that imagine what a view holds.
+
+        Raises
+        ------
+        ValueError
+            Where an encoder reads raw media, of which there is no value to imagine.
+        """
+        found = []
+        for name, tower in zip(names, map(self._tower, range(len(self)))):
+            if tower is None:
+                raise ValueError(f"{name!r} is raw media, and this method imagines ready views; embed it first.")
+            found.append(len(tower.shift))
+        return found
+
+    def inputs(self, batch: Batch, m: int) -> Tensor:
+        """(n, d_m) what the encoder of a ready view sees: the batch's rows standardised, zero where absent."""
+        tower, (rank, size) = self._tower(m), batch.part
+        assert tower is not None, "widths refuses raw media"
+        here = batch.present[rank::size, m, None]
+        seen = torch.where(here, (batch.x[m] - tower.shift) / tower.scale, torch.zeros_like(tower.shift))
+        if size == 1:
+            return seen
+        return self.world.gather(seen)[self.world.interleaved(torch.ones_like(batch.present[:, m]))]
+
+    def _tower(self, m: int) -> Tower | None:
+        return next((part for part in self.encoders[m].modules() if isinstance(part, Tower)), None)
+
     def blocks(self, batch: Batch) -> Tensor:
         """(M, n, s) features of every modality, zero in the rows where it does not speak."""
         blocks = []

@@ -17,7 +17,7 @@ from modest.checks import row_numbers
 from modest.data.files import rows_hash
 from modest.data.pool import Pool
 from modest.encoders.table import Table, sample
-from modest.learning import METHODS, Recipe
+from modest.learning import Method, Recipe
 from modest.learning.assembly import Assembly, described, rebuilt
 from modest.learning.holdout import Labelled
 from modest.learning.inputs import Reader, whole
@@ -43,11 +43,16 @@ class Outputs:
 
 
 def recipe_over(
-    made: Assembly, method: str, classes: int, fill: str, options: Mapping[str, Any] | None, generator: torch.Generator
+    made: Assembly,
+    method: Method,
+    classes: int,
+    fill: str,
+    options: Mapping[str, Any] | None,
+    generator: torch.Generator,
 ) -> Recipe:
     """Untrained recipe over an assembly of encoders."""
     towers = Towers(list(made.modules.values()), made.width, fill)
-    return METHODS[method].build(towers, list(made.modules), classes, generator, options)
+    return method.build(towers, list(made.modules), classes, generator, options)
 
 
 def fingerprint(made: Assembly, data: Labelled, check: Labelled, params: Mapping[str, Any]) -> str:
@@ -70,9 +75,10 @@ def rows_at_once(table: Table) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A ``recipe``, its ``classes`` (C,) in order, the encoders it was ``made`` of and the ``reader`` of its inputs."""
+    """A ``recipe`` and the ``method`` that built it, its ``classes`` (C,) in order, encoders, ``reader`` of inputs."""
 
     recipe: Recipe
+    method: Method
     classes: Any
     made: Assembly
     reader: Reader
@@ -109,8 +115,8 @@ class Trained:
         write_model(folder, self.recipe.net, {**config, **about})
 
     @classmethod
-    def load(cls, folder: Path, config: Mapping[str, Any]) -> Trained:
-        """Read what :meth:`save` wrote; ``config["params"]`` are those of the classifier.
+    def load(cls, folder: Path, config: Mapping[str, Any], method: Method) -> Trained:
+        """Read what :meth:`save` wrote of a model of ``method``; ``config["params"]`` are those of the classifier.
 
         Raises
         ------
@@ -122,6 +128,6 @@ class Trained:
         params, generator = config["params"], torch.Generator().manual_seed(0)
         made = rebuilt(config["modalities"], tuple(params["hidden"]), int(config["width"]))
         classes = np.array(config["classes"]["values"], dtype=config["classes"]["dtype"])
-        recipe = recipe_over(made, params["method"], len(classes), params["fill"], params["options"], generator)
+        recipe = recipe_over(made, method, len(classes), params["fill"], params["options"], generator)
         restore(recipe.net, read_model(folder, config))
-        return cls(recipe, classes, made, Reader(made.widths, made.readings, **config["reading"]))
+        return cls(recipe, method, classes, made, Reader(made.widths, made.readings, **config["reading"]))

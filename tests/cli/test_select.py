@@ -152,11 +152,13 @@ def test_nothing_free_says_what_to_do(pool):
 
 
 def test_methods_lists_every_strategy_and_recipe():
+    from modest.completion import METHODS as COMPLETIONS
     from modest.learning import METHODS as RECIPES
 
     told = json.loads(modest_says("methods", "--json")[1])
     assert [m["name"] for m in told["selection"]] == list(METHODS)
     assert [m["name"] for m in told["recipes"]] == list(RECIPES)
+    assert [m["name"] for m in told["completions"]] == list(COMPLETIONS)
 
 
 def test_doctor_names_device_and_precision():

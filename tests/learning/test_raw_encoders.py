@@ -115,7 +115,7 @@ def test_encoders_of_raw_media_are_trained(pool, method):
 def test_absent_rows_give_an_encoder_no_gradient(pool):
     """With norms and dropout still, the gradient of a batch is that of its present rows; without any there is none."""
     start, reader = assembled(pool, RAW, ({}, {}), ((), 8), torch.Generator().manual_seed(0), 0)
-    recipe = recipe_over(start, "late", 2, "feature", None, torch.Generator().manual_seed(1))
+    recipe = recipe_over(start, METHODS["late"], 2, "feature", None, torch.Generator().manual_seed(1))
     recipe.net.eval()
     found = reader.read(pool)
 
@@ -662,7 +662,7 @@ def test_numbers_of_a_preset_reach_the_optimiser(name):
     X = {m: np.zeros((4, 3), dtype=np.float32) for m in names}
     clf = MultimodalClassifier(**{**settings, "encoders": {m: {"name": "mlp", "width": 2} for m in names}})
     made, _, generator = clf._assembled(X)
-    recipe, plan = recipe_over(made, clf.method, 5, clf.fill, clf.options, generator), clf._plan(made)
+    recipe, plan = recipe_over(made, METHODS[clf.method], 5, clf.fill, clf.options, generator), clf._plan(made)
     assert (plan.epochs, plan.warmup, plan.schedule) == (epochs, warmup, "cosine")
     assert (clf.batch_size, clf.width, clf.method, clf.options) == (256, 512, "concat", {"unimodal_heads": True})
     steps = optimiser(recipe.net, plan)
