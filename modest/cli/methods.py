@@ -35,4 +35,5 @@ def command(json: bool = JSON) -> None:
         table("Completions, for absent modalities (modest train --method NAME)", ("name", "source"),
               [(c["name"], c["paper"]) for c in completions]),
     ]
-    finish({"selection": strategies, "recipes": recipes, "completions": completions}, json, text, following="modest select POOL --budget 0.01")
+    told = {"selection": strategies, "recipes": recipes, "completions": completions}
+    finish(told, json, text, following="modest select POOL --budget 0.01")
