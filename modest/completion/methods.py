@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from modest.completion import dropout, filling
+from modest.completion import ae, cra, dropout, filling, ifmmin, mmin
 from modest.learning.methods import Method
 from modest.training.task import Batch
 
@@ -40,6 +40,30 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             dropout.Options,
             "one head over all features; every step hides some modalities",
             "Neverova et al., ModDrop: Adaptive Multi-modal Gesture Recognition, TPAMI 2016",
+        ),
+        "ae": Method(
+            ae.ae,
+            ae.Options,
+            "an autoencoder fills the joint features, decoders find hidden views in them, a net classifies them",
+            "Bengio et al., Greedy Layer-Wise Training of Deep Networks, NIPS 2006",
+        ),
+        "cra": Method(
+            cra.cra,
+            cra.Options,
+            "as ae, with a cascade of autoencoders that each correct what is still wrong",
+            "Tran et al., Missing Modalities Imputation via Cascaded Residual Autoencoder, CVPR 2017",
+        ),
+        "mmin": Method(
+            mmin.MMIN,
+            mmin.Options,
+            "a teacher's features of what a step hides are imagined from the rest; the code is classified",
+            "Zhao et al., Missing Modality Imagination Network, ACL 2021",
+        ),
+        "ifmmin": Method(
+            ifmmin.IFMMIN,
+            ifmmin.Options,
+            "as mmin, imagining with the help of features that all modalities share",
+            "Zuo et al., Exploiting Modality-Invariant Feature for Robust Multimodal Emotion Recognition, 2022",
         ),
     }
 )  # fmt: skip
