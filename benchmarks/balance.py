@@ -26,7 +26,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from statistics import median
@@ -81,8 +81,8 @@ def timed(into: Path) -> dict[tuple[str, ...], list[float]]:
     return found
 
 
-def sweep(args: argparse.Namespace, todo: list[Job]) -> list[str]:
-    """Run cells, one process each, ``processes`` at a time; returns the keys of those that failed."""
+def sweep(args: argparse.Namespace, todo: Sequence[Any], run: Callable[..., Any] = run) -> list[str]:
+    """Run cells, ``processes`` at a time; returns the keys of those that failed."""
     os.environ["OMP_NUM_THREADS"] = "1"  # before the children are started
     failed, begin = [], time.perf_counter()
     with ProcessPoolExecutor(args.processes, multiprocessing.get_context("spawn")) as pool:
