@@ -17,6 +17,7 @@ from modest.evaluation.learning_curves import area, auroc, saving
 from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
 from modest.evaluation.paired import compare_rows
 from modest.evaluation.retrieval import recall_at_k, retrieval
+from modest.evaluation.what_if import Pattern, WhatIf, Worth, by_patterns, what_if
 
 __all__ = [
     "METRICS",
@@ -27,9 +28,13 @@ __all__ = [
     "DataMap",
     "Difference",
     "GroupScores",
+    "Pattern",
+    "WhatIf",
+    "Worth",
     "accuracy",
     "area",
     "auroc",
+    "by_patterns",
     "calibration",
     "class_balance",
     "compare",
@@ -52,4 +57,5 @@ __all__ = [
     "summary",
     "tied_with_best",
     "weighted_f1",
+    "what_if",
 ]
