@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from modest.completion import ae, cra, dropout, filling, ifmmin, mmin
+from modest.completion import ae, cra, dropout, filling, ifmmin, mmin, tate
 from modest.learning.methods import Method
 from modest.training.task import Batch
 
@@ -64,6 +64,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             ifmmin.Options,
             "as mmin, imagining with the help of features that all modalities share",
             "Zuo et al., Exploiting Modality-Invariant Feature for Robust Multimodal Emotion Recognition, 2022",
+        ),
+        "tate": Method(
+            tate.TATE,
+            tate.Options,
+            "a tag tells what is absent; features shared by two each, and a model that saw more is imitated",
+            "Zeng et al., Robust Multimodal Sentiment Analysis via Tag Encoding of Uncertain Missing Modalities, 2022",
         ),
     }
 )  # fmt: skip
