@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from modest.completion import ae, cra, dropout, filling, ifmmin, mmin, tate
+from modest.completion import ae, cca, cpm, cra, dcca, dccae, dropout, filling, ifmmin, mmin, tate
 from modest.learning.methods import Method
 from modest.training.task import Batch
 
@@ -41,6 +41,24 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "one head over all features; every step hides some modalities",
             "Neverova et al., ModDrop: Adaptive Multi-modal Gesture Recognition, TPAMI 2016",
         ),
+        "cca": Method(
+            cca.CCA,
+            cca.Options,
+            "projections in which pairs of mean-filled views correlate most, in closed form, under a linear head",
+            "Hotelling, Relations Between Two Sets of Variates, Biometrika 1936",
+        ),
+        "dcca": Method(
+            dcca.DCCA,
+            dcca.Options,
+            "encoders trained to correlate over pairs of views, then a linear head",
+            "Andrew et al., Deep Canonical Correlation Analysis, ICML 2013",
+        ),
+        "dccae": Method(
+            dccae.DCCAE,
+            dccae.DecodedOptions,
+            "as dcca, with decoders that tell the views again",
+            "Wang et al., On Deep Multi-View Representation Learning, ICML 2015",
+        ),
         "ae": Method(
             ae.ae,
             ae.Options,
@@ -64,6 +82,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             ifmmin.Options,
             "as mmin, imagining with the help of features that all modalities share",
             "Zuo et al., Exploiting Modality-Invariant Feature for Robust Multimodal Emotion Recognition, 2022",
+        ),
+        "cpm": Method(
+            cpm.CPM,
+            cpm.Options,
+            "every item has a latent from which its views are decoded; classes gather among the latents",
+            "Zhang et al., CPM-Nets: Cross Partial Multi-View Networks, NeurIPS 2019",
         ),
         "tate": Method(
             tate.TATE,
