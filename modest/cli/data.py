@@ -1,4 +1,4 @@
-"""``modest data``: look at what is on disk before a pool is made of it."""
+"""``modest data``: look at what is on disk before a pool is made of it, and hide modalities of a pool."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from modest.cli import output
+from modest.cli import mask, output
 
 if TYPE_CHECKING:
     from modest.data.layouts.examine import Examined
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MANY = 20  # classes that are shown by split
 
 app = typer.Typer(
-    help="""Look at a public data set on disk.
+    help="""Look at a public data set on disk, or draw a mask of missing modalities for a pool.
 
     Example: modest data check ~/CREMA-D
     """,
@@ -25,7 +25,10 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Look at a public data set on disk."""
+    """Look at a public data set on disk, or draw a mask of missing modalities for a pool."""
+
+
+app.command("mask")(mask.command)
 
 
 @app.command("check")

@@ -8,7 +8,9 @@ from typing import Any
 import typer
 
 from modest.cli import balance, output
-from modest.cli.models import model_folder
+from modest.cli.models import hidden, model_folder
+from modest.cli.patterns import patterns as by_pattern
+from modest.cli.what_if import what_if as worth
 
 COLUMNS = ("accuracy", "macro accuracy", "weighted F1", "ece", "by chance", "rows")
 
@@ -22,13 +24,16 @@ def command(
         False, "--laziness", help="Train each modality alone, and say whether training together made one worse."
     ),
     gap: bool = typer.Option(False, "--gap", help="Modality gap of the features, before training and after."),
+    what_if: bool = typer.Option(False, "--what-if", help="Accuracy by presence pattern: what to drop, what to buy."),
+    patterns: bool = typer.Option(False, "--patterns", help="By presence pattern and missing rate; what is imagined."),
+    mask: str = typer.Option(None, help="Hide modalities by this mask of `modest data mask`, or by this file."),
     json: bool = output.JSON,
 ) -> None:
     """Score a model: accuracy, macro accuracy, weighted F1, calibration error, for all modalities and for each alone.
 
     A modality counts where it is present; "by chance" is the calibration error of a perfectly calibrated model of
-    that confidence. The scores are also kept in the model's metrics.json, under evaluation and the split; --gap draws
-    the features beside it.
+    that confidence. The scores are also kept in the model's metrics.json, under evaluation and the split; --gap and
+    --patterns draw figures beside it.
 
     Example: modest evaluate pool --model concat --laziness
     """
@@ -36,22 +41,23 @@ def command(
 
     from modest.classifier import load
     from modest.data import files
+    from modest.data.hidden import masked
     from modest.data.pool import open as open_pool
 
     if split not in ("train", "val", "test"):
         raise ValueError(f"split={split!r} is unknown; use train, val or test.")
-    table = open_pool(pool)
+    table = masked(open_pool(pool), mask)
     rows = np.flatnonzero((table.split == split) & np.array([label is not None for label in table.labels], dtype=bool))
     if not len(rows):
         raise ValueError(f"{pool} has no labelled rows of split {split!r}; choose another with --split.")
     folder = model_folder(pool, model)
     clf = load(folder)
-    plain = {"split": split, **_scored(clf, table, rows, fusion)}
+    plain = {"split": split, **hidden(table), **_scored(clf, table, rows, fusion)}
     lines = [_row("all together", plain["fused"])]
     lines += [_row(f"all, by {name}", own) for name, own in plain.get("fusion", {}).items()]
     lines += [_row(name, own) for name, own in plain["modality"].items()]
     text = [output.table(f"{folder.name} on the {split} rows of {pool.name}, in %", ["modality", *COLUMNS], lines)]
-    for wanted, look in ((laziness, balance.laziness), (gap, balance.gap)):
+    for wanted, look in ((laziness, balance.laziness), (gap, balance.gap), (what_if, worth), (patterns, by_pattern)):
         if wanted:
             found, told = look(clf, table, split, folder)
             plain |= found
@@ -60,7 +66,7 @@ def command(
     metrics = files.read_json(path) if path.is_file() else {}
     plain = output.numbers(plain)
     files.write_json(path, {**metrics, "evaluation": {**metrics.get("evaluation", {}), split: plain}})
-    output.finish(plain, json, text, f"modest report {pool}")
+    output.finish(plain, json, text, f"modest report {pool}" + (f" --model {model}" if patterns else ""))
 
 
 def _scored(clf: Any, table: Any, rows: Any, fusion: list[str]) -> dict[str, Any]:

@@ -29,6 +29,12 @@ def model_folder(pool: Path, model: str) -> Path:
     )
 
 
+def hidden(pool: Any) -> dict[str, Any]:
+    """What results say of the mask that a pool was read under: its hash and rate; nothing without one."""
+    mask = getattr(pool, "mask", None)
+    return {} if mask is None else {"mask": {"sha256": mask.sha256, "rate": mask.rate, "about": dict(mask.about)}}
+
+
 def warm_arrays(pool: Any, model: str | None, method: str, rows: Any, taken: Any, device: str | None) -> dict[str, Any]:
     """Arrays that a selection method takes of some rows (k,) of an open pool; none for a method that takes none.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from modest.cli.models import model_folder
+from modest.cli.models import hidden, model_folder
 from modest.cli.output import JSON, SEED, finish, progress
 from modest.cli.pairs import number, pairs
 
@@ -36,7 +36,8 @@ def command(
     batch_size: int = typer.Option(None, help="Rows per step; 32."),
     option: list[str] = typer.Option([], "--option", help="An option of the method, name=value. Repeatable."),
     fill: str = typer.Option("feature", help="What stands for an absent modality: feature (nothing), zero or mean."),
-    modality_dropout: float = typer.Option(0.0, help="Share of present modalities dropped in training."),
+    modality_dropout: float = typer.Option(0.0, help="Share of present modalities dropped, anew each epoch."),
+    mask: str = typer.Option(None, help="Hide modalities by this mask of `modest data mask`, or by this file."),
     name: str = typer.Option("", help="Folder under models/; the method when left out."),
     track_items: bool = typer.Option(False, "--track-items", help="Keep each item's confidence per epoch (report)."),
     device: str = typer.Option("", help="cpu or cuda; decided when left out."),
@@ -54,6 +55,7 @@ def command(
     """
     import modest
     from modest.data.files import read_json
+    from modest.data.hidden import masked
     from modest.encoders.spec import spec
     from modest.learning.presets import of_preset
     from modest.training import world
@@ -82,20 +84,16 @@ def command(
     if (folder / "config.json").is_file() and (kind := read_json(folder / "config.json").get("kind")) != "classifier":
         raise ValueError(f"{folder} holds a {kind}; give another --name.")
     here = world()
-    clf = _trained(clf, modest.open(pool), folder, track_items, json, here)
+    table = masked(modest.open(pool), mask)
+    clf = _trained(clf, table, folder, track_items, json, here)
     if not here.main:  # it has the same model
         return
-    metrics = {**_metrics(clf, seed), "start": start}
+    metrics = {**_metrics(clf, seed), "start": start, **hidden(table)}
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    told = [f"trained {clf.method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]
-    told.append(f"epoch {metrics['kept_epoch'] + 1} of {clf.epochs} kept")
-    told += [f"{m}: {count} values could not be read and count as absent" for m, count in metrics["unreadable"].items()]
-    if metrics["validation"]:
-        told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
-    told.append(f"written to {folder}")
     then = f"modest report {pool} --cartography {name}" if track_items else f"modest evaluate {pool} --model {folder}"
-    finish({"model": str(folder), **metrics}, json, told, then)
+    then += f" --mask {mask}" if mask and not track_items else ""
+    finish({"model": str(folder), **metrics}, json, _told(clf, metrics, folder), then)
 
 
 def _trained(clf: Any, pool: Any, folder: Path, track_items: bool, quiet: bool, here: World) -> Any:
@@ -114,6 +112,16 @@ def _trained(clf: Any, pool: Any, folder: Path, track_items: bool, quiet: bool, 
         noted = clf.dynamics
         Tracked(pool.ids[noted.rows], pool.labels[noted.rows], noted.confidence, noted.correct).save(folder)
     return clf
+
+
+def _told(clf: Any, metrics: dict[str, Any], folder: Path) -> list[str]:
+    """What the screen says of a training."""
+    told = [f"trained {clf.method} on {', '.join(clf.names_)}: {len(clf.classes_)} classes"]
+    told.append(f"epoch {metrics['kept_epoch'] + 1} of {clf.epochs} kept")
+    told += [f"{m}: {count} values could not be read and count as absent" for m, count in metrics["unreadable"].items()]
+    if metrics["validation"]:
+        told.append(f"validation accuracy {metrics['validation']['accuracy']:.3f}")
+    return [*told, f"written to {folder}"]
 
 
 def _metrics(clf: Any, seed: int) -> dict[str, Any]:

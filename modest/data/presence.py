@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,10 @@ def missing_mask(
 
     One modality, drawn uniformly, is kept for certain in each row; each of the others is kept with probability
     q = max(0, 1 - rate * M / (M - 1)), so that the expected share of missing cells is ``rate`` up to its largest
-    possible value (M - 1) / M; above it every row has exactly one modality. This is the protocol of CPM-Nets and GCNet
-    in closed form, without their integer percents and redrawing.
+    possible value (M - 1) / M; above it every row has exactly one modality, and a UserWarning names both rates. With
+    k of its modalities kept a pattern has the probability (k / M) q^(k - 1) (1 - q)^(M - k). This is the protocol of
+    CPM-Nets and GCNet in closed form, without their integer percents and redrawing. Under one seed masks are nested:
+    what is missing at a rate is missing at every higher one.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ def missing_mask(
     modalities : int
         M >= 1.
     rate : float
-        In [0, 1]. With one modality nothing can be missing.
+        In [0, 1]. With one modality nothing can be missing. What a mask came to is :func:`achieved_rate`.
     seed : int
         Draws are keyed by (seed, id).
     ids : (n,) strings, optional
@@ -58,11 +61,27 @@ def missing_mask(
     names = np.arange(n).astype(np.str_) if ids is None else np.asarray(ids, dtype=np.str_)
     if names.shape != (n,):
         raise ValueError(f"ids has shape {names.shape}; it must hold one id per row, ({n},).")
+    most = (modalities - 1) / modalities
+    if rate > most + 1e-9:
+        told = f"rate={rate:g} cannot be had: one of {modalities} modalities stays in each row, so at most {most:.4g}"
+        warnings.warn(f"{told} of the cells can be missing; the mask has the rate {most:.4g}.", stacklevel=2)
     q = 1.0 if modalities == 1 else max(0.0, 1.0 - rate * modalities / (modalities - 1))
     mask = np.stack([uniform(names, seed, f"mask/{m}") < q for m in range(modalities)], axis=1)
     kept = np.floor(uniform(names, seed, "mask/kept") * modalities).astype(np.int64)
     mask[np.arange(n), kept] = True
     return mask
+
+
+def achieved_rate(present: Any) -> float:
+    """Share of cells of a presence mask (n, M) that are missing, in [0, 1]; NaN of a mask without cells.
+
+    Examples
+    --------
+    >>> achieved_rate([[True, False], [True, True]])
+    0.25
+    """
+    mask = np.asarray(present, dtype=bool)
+    return float(1.0 - mask.mean()) if mask.size else float("nan")
 
 
 def observed(views: Any, memory: str | int = "2GB") -> Bool:

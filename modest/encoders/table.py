@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modest.checks import as_views, memory_bytes
+from modest.data.hidden import MaskedPool
 from modest.data.pool import Pool
 from modest.data.presence import observed
 from modest.encoders import raw
@@ -97,6 +98,7 @@ def table(
         if reading is not None:
             values = raws[name] if name in raws else _values(pool, name, (columns or {}).get(name), partial)
             present[:, m] = [not missing(value) for value in values] if values is not None else False
+            present[:, m] &= ~pool.hides(name) if isinstance(pool, MaskedPool) else True
             found.append(_nothing(len(ids)) if values is None else Decoded(values, ids, reading, seed, room))
         else:
             view = _view(pool, views, name, (encoders or {}).get(name, ""), partial)

@@ -18,6 +18,7 @@ from modest.report import plots
 from modest.report.cartography import bench_choices, cartography_parts, pool_choices
 from modest.report.gap import gap_parts
 from modest.report.html import Page, Part
+from modest.report.patterns import missing_parts, model_parts
 from modest.report.plane import plane
 
 _MOST_POINTS = 20_000  # dots on a map
@@ -61,7 +62,7 @@ def bench_parts(folder: str | Path, pool: Pool | None = None, tracked: Tracked |
         if own["items"].nunique() > 1:
             parts += _budgets(own, told, about["protocol"], of)
         if own["missing"].nunique() > 1:
-            parts += _missing(own, of)
+            parts += missing_parts(own, of)
         parts.append(_modalities(own, told, of))
         if pool is not None:
             parts += _choice(Path(folder), own, pool)
@@ -77,12 +78,14 @@ def pool_page(
     before: Mapping[str, str] | None = None,
     seed: int = 0,
     tracked: Tracked | None = None,
+    model: tuple[str, Mapping[str, Any]] | None = None,
 ) -> Page:
     """Page of a pool: its modalities, its classes, what its latest round chose, its cartography and modality gap.
 
     ``views`` and ``before`` (modality -> encoder) and ``seed`` as in :func:`modest.report.gap.gap_parts`, with its
     errors; modalities not named in ``views`` are shown by their default encoder. ``tracked``: what a training noted of
-    the pool's items, with the errors of :func:`modest.report.cartography.cartography_parts`.
+    the pool's items, with the errors of :func:`modest.report.cartography.cartography_parts`. ``model``: a model's name
+    and the evaluation in its metrics.json, with the errors of :func:`modest.report.patterns.model_parts`.
     """
     labels = pool.labels
     asked: Any = {**dict.fromkeys(pool.names), **(views or {})}
@@ -119,6 +122,8 @@ def pool_page(
         parts.append(Part("Classes", figure=plots.class_bars(class_balance(labels, np.arange(len(pool))))))
     if tracked is not None:
         parts += cartography_parts(tracked, pool_choices(pool, tracked), "By number and method of the round. ")
+    if model is not None:
+        parts += model_parts(model[1], model[0])
     parts += gap_parts(pool, views, before, seed)
     return Page(f"Pool {pool.path.name}", "What the pool holds and what was chosen from it.", parts, numbers)
 
@@ -161,20 +166,6 @@ def _budgets(own: pd.DataFrame, told: dict[str, Any], protocol: dict[str, Any], 
         text = f"Accuracy of the learner ({learner}) after buying the labels each method asked for."
         caption = "Mean over seeds with 95 % bootstrap interval. In the table: percent; marked = best or tied with it."
         parts.append(Part(f"Accuracy against budget{of}{more}", text, figure, caption, table))
-    return parts
-
-
-def _missing(own: pd.DataFrame, of: str) -> list[Part]:
-    parts = []
-    for (method, items), cells in own.groupby(["method", "items"], sort=False):
-        figure = plots.missing_curves(summarise(cells))
-        heads = {rate: f"{rate:.0%}" for rate in sorted(cells["missing"].unique())}
-        table = grid(cells, across="learner", along="missing").rename(columns=heads)
-        text = (
-            f"Trained on {items:,} labels ({method}); the same share of modality cells is gone in training and in test."
-        )
-        caption = "Mean over seeds with 95 % bootstrap interval. In the table: percent; marked = best or tied with it."
-        parts.append(Part(f"When modalities are missing{of}", text, figure, caption, table))
     return parts
 
 

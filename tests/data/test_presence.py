@@ -1,14 +1,17 @@
 """Masks follow the closed form; presence is the mask and never an all-NaN row."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import modest
 from modest.data import missing_mask
-from modest.data.presence import observed
+from modest.data.presence import achieved_rate, observed
 
 
 @pytest.mark.real
+@pytest.mark.filterwarnings("ignore:rate=")
 @pytest.mark.parametrize("modalities", [2, 3, 4])
 def test_every_pattern_has_the_probability_of_the_reference(shared, modalities):
     with np.load(shared / "reference" / "learning" / "masks.npz", allow_pickle=False) as archive:
@@ -32,6 +35,50 @@ def test_every_pattern_has_the_probability_of_the_reference(shared, modalities):
         assert abs(1 - mask.mean() - achieved[r]) < 4 * np.sqrt(0.25 / (n * modalities))
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("modalities", [2, 3])
+def test_we_differ_from_the_released_generator_where_it_loses_a_percent(shared, modalities):
+    with np.load(shared / "reference" / "learning" / "masks.npz", allow_pickle=False) as archive:
+        rates, v = archive["rates"], f"v{modalities}_"
+        limit, q = archive[f"{v}official_limit_keep_probability"], archive[f"{v}keep_probability"]
+    n, floored = 120000, np.flatnonzero(limit < q - 1e-9)
+    assert len(floored)
+    for r in floored:
+        full = missing_mask(n, modalities, float(rates[r]), seed=int(r)).all(axis=1).mean()
+        right, theirs = q[r] ** (modalities - 1), limit[r] ** (modalities - 1)  # all there: k = M
+        assert abs(full - right) <= 4 * np.sqrt(right * (1 - right) / n)
+        if abs(right - theirs) > 8 * np.sqrt(0.25 / n):
+            assert abs(full - theirs) > 4 * np.sqrt(theirs * (1 - theirs) / n)
+    assert np.abs(q ** (modalities - 1) - limit ** (modalities - 1)).max() > 8 * np.sqrt(0.25 / n)  # once at least
+
+
+@pytest.mark.parametrize(("modalities", "rate", "most"), [(2, 0.7, "0.5"), (3, 0.7, "0.6667"), (1, 0.2, "0")])
+def test_a_rate_that_cannot_be_had_is_capped_with_both_rates_named(modalities, rate, most):
+    with pytest.warns(UserWarning, match=f"rate={rate} cannot be had.*at most {most} of.*rate {most}") as told:
+        mask = missing_mask(300, modalities, rate, seed=0)
+    assert told[0].filename == __file__
+    assert (mask.sum(axis=1) == 1).all()
+    assert achieved_rate(mask) == pytest.approx((modalities - 1) / modalities)
+
+
+def test_the_largest_rate_is_no_reason_to_warn(recwarn):
+    for modalities in (1, 2, 3, 7):
+        missing_mask(10, modalities, (modalities - 1) / modalities, seed=0)
+    assert not recwarn.list
+
+
+def test_masks_of_one_seed_are_nested():
+    masks = [missing_mask(500, 3, rate, seed=2) for rate in (0.0, 0.1, 0.3, 0.5, 2 / 3)]
+    for more, fewer in itertools.pairwise(masks):
+        assert not (fewer & ~more).any()
+
+
+def test_the_achieved_rate_counts_cells():
+    mask = np.random.default_rng(0).random((7, 3)) < 0.5
+    assert achieved_rate(mask) == sum(not cell for row in mask for cell in row) / 21
+    assert np.isnan(achieved_rate(np.zeros((0, 3))))
+
+
 def test_masks_follow_ids_and_longer_masks_begin_like_shorter_ones():
     ids = np.array([f"i{i}" for i in range(300)])
     shuffle = np.random.default_rng(0).permutation(300)
@@ -41,6 +88,7 @@ def test_masks_follow_ids_and_longer_masks_begin_like_shorter_ones():
     assert (mask != missing_mask(300, 3, 0.4, seed=6, ids=ids)).any()
 
 
+@pytest.mark.filterwarnings("ignore:rate=")
 def test_one_modality_is_never_missing():
     assert missing_mask(50, 1, 0.9, seed=0).all()
 
