@@ -27,8 +27,9 @@ only for what is hidden (``gap`` without ``where`` is theirs). An absent modalit
 is zeros through the encoder, whose biases speak (``fill="zero"`` does that over ready views). The release shows one of
 the incomplete patterns per sample and step, never the full one (``patterns="incomplete"``: of what a row has); the
 default hides each modality but one with probability ``share``, so that full rows are met too, as they are at
-prediction. Its teacher has a deeper classifier, its student's classifier has dropout, its gradients are clipped at 1
-per network, its first weights are normal: here the loop and first weights are those of all recipes. On a row that has
+prediction. Its teacher has a deeper classifier, its student's has dropout after its own layers, its gradients are
+clipped at 1 per network, its first weights are normal: here ``dropout`` is of the codes, and the loop and first weights
+are those of all recipes. On a row that has
 one modality nothing can be hidden: it counts in the first and the last term. Needs two modalities at least.
 
 Cost: two trainings; a step of the student is one pass of every encoder with gradient and one without, and two cascades.
@@ -43,7 +44,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, dropout
 
 from modest.checks import known
 from modest.completion.hiding import answers, draw, hidden
@@ -63,7 +64,8 @@ class Options:
 
     ``layers`` and ``blocks``: of both cascades; ``hidden``: hidden layers of the classifier. ``imagination``, ``cycle``
     >= 0: weights of their losses. ``patterns``: "share" hides modalities with probability ``share``, "incomplete"
-    shows any true part of what a row has, all equally likely.
+    shows any true part of what a row has, all equally likely. ``dropout``: share of codes that a step keeps from the
+    classifier.
     """
 
     layers: Sequence[int] = (256, 128, 64)
@@ -73,18 +75,21 @@ class Options:
     cycle: float = 2.0
     patterns: str = "share"
     share: float = 0.5
+    dropout: float = 0.5
 
     def __post_init__(self) -> None:
         """Check sizes, weights and names."""
         for name, sizes in (("layers", self.layers), ("blocks", (self.blocks,)), ("hidden", self.hidden)):
-            if not sizes or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in sizes):
+            whole = isinstance(sizes, Sequence) and all(isinstance(k, int) and not isinstance(k, bool) for k in sizes)
+            if not whole or min(sizes, default=0) < 1:
                 raise ValueError(f"options[{name!r}]={getattr(self, name)} has to be of whole numbers of at least 1.")
         for name, weight in self.weights().items():
             if not 0 <= weight < math.inf:
                 raise ValueError(f"options[{name!r}]={weight} is not a weight of at least 0; 0 leaves the loss out.")
         known(self.patterns, ("share", "incomplete"), "options['patterns']")
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"options['share']={self.share} is not a share in [0, 1]; try 0.5.")
+        for name, share in (("share", self.share), ("dropout", self.dropout)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"options[{name!r}]={share} is not a share in [0, 1]; try 0.5.")
 
     def weights(self) -> dict[str, float]:
         """Weights of the losses beside the classifier's, by name."""
@@ -136,7 +141,7 @@ class Student(nn.Module):
     def forward(self, embedding: Tensor, invariant: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (n, C) and imagined embedding (n, e)."""
         imagined, codes = self.imagination(embedding, invariant)
-        return self.classifier(codes), imagined
+        return self.classifier(dropout(codes, self.options.dropout, self.training)), imagined
 
     def loss(
         self,

@@ -21,7 +21,8 @@ LAYERS = {"shared_1": "0", "shared_2": "2"}
 
 def given(found):
     """The recipe with the weights of the vectors; zeros go through the encoders, as in the release."""
-    options = Options(found["ae_layers"].tolist(), int(found["n_blocks"]), (6, 5), 1.0, 0.0, invariant=100.0)
+    sizes = found["ae_layers"].tolist(), int(found["n_blocks"]), (6, 5)
+    options = Options(*sizes, 1.0, 0.0, invariant=100.0, dropout=0.0)
     towers = Towers.over([found[x].shape[1] for x in ORDER], 5, torch.Generator(), (), "zero", DOUBLE)
     recipe = IFMMIN(towers, ("audio", "text", "video"), 4, torch.Generator(), options)
     for prefix, nets in (("w", recipe.towers), ("teacher", recipe.teacher)):

@@ -26,7 +26,7 @@ from tests.completion.test_completions import NAMES, WIDTH, batch, build, table
 from tests.completion.test_residual import part, vectors
 
 BOTH = pytest.mark.parametrize("method", ["mmin", "ifmmin"])
-SMALL = {"layers": (8, 3), "blocks": 2, "hidden": (5,)}
+SMALL = {"layers": (8, 3), "blocks": 2, "hidden": (5,), "dropout": 0.0}
 
 
 def encoders(found, prefix):
@@ -66,7 +66,7 @@ def test_vectors(shared):
     found = vectors(shared, "mmin")
     ce, imagination, cycle = found["weights_ce_mse_cycle"].tolist()
     assert ce == 1
-    options = Options(found["ae_layers"].tolist(), int(found["n_blocks"]), (6, 5), imagination, cycle)
+    options = Options(found["ae_layers"].tolist(), int(found["n_blocks"]), (6, 5), imagination, cycle, dropout=0.0)
     student = Student(15, 4, torch.Generator(), options, DOUBLE)
     for net, prefix in ((student.imagination, "w.AE."), (student.cycle, "w.AE_cycle.")):
         net.load_state_dict(part(found, prefix))
@@ -188,6 +188,13 @@ class TestBoth:
         torch.manual_seed(5)
         np.testing.assert_allclose(found.item(), loss(recipe, one, drawn(one.present)).item())
 
+    def test_dropout_keeps_codes_from_the_classifier_in_training_alone(self, method):
+        recipe, one = trainable(method, dropout=1.0), batch()
+        bias = recipe.student.classifier(torch.zeros(1, 6, dtype=DOUBLE))
+        torch.testing.assert_close(recipe.logits(one).fused, bias.expand(14, 3))
+        recipe.net.eval()
+        assert (recipe.logits(one).fused - bias).abs().min() > 0
+
     def test_what_the_cycle_must_return_is_held_fixed(self, method):
         recipe, one = trainable(method, imagination=0.0, cycle=1.0), batch()
         h = torch.randn(14, 3 * WIDTH, dtype=DOUBLE).requires_grad_()
@@ -241,7 +248,7 @@ class TestBoth:
         kept = one.present
         loss(recipe, one, kept).backward()
         assert all(torch.equal(value, before[key]) for key, value in recipe.teacher.state_dict().items())
-        assert all(parameter.grad is None for parameter in recipe.teacher.parameters())
+        assert not any(parameter.requires_grad for parameter in recipe.teacher.parameters())
 
     def test_what_is_imagined_does_not_come_from_the_modality_itself(self, method):
         recipe, one = trainable(method), batch()
@@ -305,9 +312,10 @@ class TestBoth:
 
     def test_options_and_a_single_modality_are_refused_with_the_mend(self, method):
         for options, name in (
-            ({"layers": ()}, "layers"), ({"layers": (4, 0)}, "layers"), ({"blocks": 0}, "blocks"),
-            ({"hidden": (2.5,)}, "hidden"), ({"imagination": -1.0}, "imagination"), ({"cycle": np.inf}, "cycle"),
-            ({"patterns": "all"}, "patterns"), ({"share": 1.5}, "share"),
+            ({"layers": ()}, "layers"), ({"layers": 8}, "layers"), ({"layers": (4, 0)}, "layers"),
+            ({"blocks": 0}, "blocks"), ({"hidden": (2.5,)}, "hidden"), ({"imagination": -1.0}, "imagination"),
+            ({"cycle": np.inf}, "cycle"), ({"patterns": "all"}, "patterns"), ({"share": 1.5}, "share"),
+            ({"dropout": -0.1}, "dropout"),
         ):  # fmt: skip
             with pytest.raises(ValueError, match=name):
                 build(method, options)
