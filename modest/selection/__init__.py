@@ -28,6 +28,7 @@ from modest.selection import (
     uherding,
 )
 from modest.selection.arrays import ARRAYS, handed, label_numbers
+from modest.selection.buying import buy
 from modest.selection.door import earlier, told, within
 from modest.selection.limits import fitting, read_limits
 from modest.selection.methods import METHODS, Method
@@ -41,6 +42,7 @@ __all__ = [
     "auto",
     "badge",
     "bmmal",
+    "buy",
     "entropy",
     "explain",
     "gcnal",

@@ -34,7 +34,8 @@ def test_it_prints_what_the_function_finds(trained, shell):
     numbers = np.searchsorted(clf.classes_, pool.labels[rows].astype(str))
     assert set(views.names) == set(clf.names_)
     expected = what_if(clf.predict_proba, views, numbers)
-    assert told["split"] == "test" and told["rows"] == len(rows)
+    assert told["split"] == "test"
+    assert told["rows"] == len(rows)
     for own, one in zip(told["patterns"], expected.patterns):
         assert (own["shown"], own["rows"]) == (list(one.shown), one.rows)
         assert own["accuracy"] == pytest.approx(one.accuracy)
@@ -49,13 +50,15 @@ def test_it_prints_what_the_function_finds(trained, shell):
 def test_the_text_says_which_rows_they_are(trained, shell):
     pool, _ = trained
     said = shell("evaluate", pool.path, "--model", "late", "--what-if").out
-    assert "What if these were all there is" in said and "If one has to go" in said
+    assert "What if these were all there is" in said
+    assert "If one has to go" in said
     assert f"the {(pool.split == 'test').sum()} labelled test rows, which did not train the model." in said
 
 
 def test_training_rows_are_refused(trained, shell):
     said = shell("evaluate", trained[0].path, "--model", "late", "--what-if", "--split", "train")
-    assert said.code == 2 and said.err.startswith("modest: --what-if needs rows that did not train the model")
+    assert said.code == 2
+    assert said.err.startswith("modest: --what-if needs rows that did not train the model")
 
 
 def test_one_modality_is_refused(trained, shell):
@@ -63,14 +66,16 @@ def test_one_modality_is_refused(trained, shell):
     alone = modest.MultimodalClassifier(method="late", epochs=1, hidden=(), encoders={pool.names[0]: "mlp"})
     alone.fit(pool, validation=False).save(pool.path / "models" / "alone")
     said = shell("evaluate", pool.path, "--model", "alone", "--what-if")
-    assert said.code == 2 and "compares modalities" in said.err
+    assert said.code == 2
+    assert "compares modalities" in said.err
 
 
 def test_shown_rows_are_predicted_as_if_they_had_nothing_else(trained):
     pool, clf = trained
     rows = np.flatnonzero(pool.split == "test")
     shown = Shown(clf.trained_, pool, rows)
-    assert (shown.rows == rows).all() and (shown.present == pool.present[rows]).all()
+    assert (shown.rows == rows).all()
+    assert (shown.present == pool.present[rows]).all()
     at = np.flatnonzero(shown.present.all(axis=1))
     for m, name in enumerate(clf.names_):
         own = shown.proba(at, np.arange(2) == m)
@@ -85,6 +90,8 @@ def test_pictures_that_cannot_be_read_are_absent(pictures):
     small = {"image": {"name": "resnet18", "width": 0.05, "size": 16}}
     clf = modest.MultimodalClassifier(method="late", epochs=1, encoders=small, width=8).fit(pool, validation=False)
     shown = Shown(clf.trained_, pool, np.arange(len(pool)))
-    assert 3 not in shown.rows and len(shown.rows) == len(pool) - 1 and shown.present.all()
+    assert 3 not in shown.rows
+    assert len(shown.rows) == len(pool) - 1
+    assert shown.present.all()
     with pytest.raises(ValueError, match="can be read"):
         Shown(clf.trained_, pool, np.array([3]))

@@ -51,7 +51,8 @@ def test_every_figure_is_that_of_a_slow_loop(missing):
     for one, s in zip(found.patterns, subsets):
         rows = having(present, s)
         own = [i for i in rows if present[i].sum() == len(s)]
-        assert one.rows == len(rows) and one.own_rows == len(own)
+        assert one.rows == len(rows)
+        assert one.own_rows == len(own)
         assert one.accuracy == pytest.approx(mean(truth, y, s, rows))
         assert one.share == pytest.approx(len(own) / len(y))
         assert one.own == pytest.approx(mean(truth, y, s, own)) if own else np.isnan(one.own)
@@ -87,7 +88,8 @@ def test_where_nothing_is_hidden_from_is_that_of_the_rows_as_they_are():
     ask, present, y, truth = world(missing=0.4)
     found = by_patterns(ask, NAMES, present, y)
     now = sum(one.share * one.own for one in found.patterns if one.own_rows)
-    assert now == pytest.approx(np.mean([truth(np.array([i]), np.flatnonzero(row))[0] for i, row in enumerate(present)]))
+    right = [truth(np.array([i]), np.flatnonzero(row))[0] for i, row in enumerate(present)]
+    assert now == pytest.approx(np.mean(right))
 
 
 def test_intervals_are_those_of_a_bootstrap_over_rows():
@@ -112,12 +114,14 @@ def test_a_pattern_has_wilsons_interval():
     one = found.patterns[0]
     assert (one.accuracy, round(one.low, 4), round(one.high, 4)) == (0.8, 0.4902, 0.9433)  # Wilson (1927), 8 of 10
     sure = what_if(lambda v: np.tile([1.0, 0.0], (len(v), 1)), {"a": np.ones((10, 1))}, np.zeros(10, dtype=int))
-    assert sure.patterns[0].high == pytest.approx(1.0) and round(sure.patterns[0].low, 3) == 0.722
+    assert sure.patterns[0].high == pytest.approx(1.0)
+    assert round(sure.patterns[0].low, 3) == 0.722
 
 
 def test_groups_widen_the_interval_as_many_times_as_rows_are_repeated():
     ask, present, y, _ = world(n=200)
-    many = lambda at, shown: ask(at % 200, shown)
+    def many(at, shown):
+        return ask(at % 200, shown)
     tiled, labels = np.tile(present, (4, 1)), np.tile(y, 4)
     once = by_patterns(ask, NAMES, present, y)
     naive = by_patterns(many, NAMES, tiled, labels)
@@ -133,12 +137,15 @@ def test_what_no_row_covers_is_unknown_and_said_to_be():
     present = np.array([[True, False]] * 6 + [[False, True]] * 4)
     found = by_patterns(lambda rows, shown: np.eye(2)[np.zeros(len(rows), dtype=int)], ("a", "b"), present, [0, 1] * 5)
     both = found.patterns[-1]
-    assert both.shown == ("a", "b") and both.rows == 0 and np.isnan([both.accuracy, both.low, both.high]).all()
+    assert both.shown == ("a", "b")
+    assert both.rows == 0
+    assert np.isnan([both.accuracy, both.low, both.high]).all()
     for worth, share in zip(found.worth, (0.4, 0.6)):
         assert worth.unknown == pytest.approx(share)
         assert np.isnan([worth.gain.mean, worth.value.mean]).all()
         assert worth.drop.mean == 0.0, "nothing else would be left, so nothing is said to be lost"
-    assert found.sentences()[-1].startswith("Unknown") and "a + b" in found.sentences()[-1]
+    assert found.sentences()[-1].startswith("Unknown")
+    assert "a + b" in found.sentences()[-1]
 
 
 def test_a_part_that_is_unknown_is_left_out_and_told():
@@ -164,7 +171,9 @@ def test_many_modalities_are_looked_at_in_part():
     ask, present, y, _ = world(n=60, m=7, missing=0.2)
     found = by_patterns(ask, tuple("abcdefg"), present, y)
     sizes = [len(one.shown) for one in found.patterns]
-    assert sizes.count(1) == 7 and sizes.count(7) == 1 and len(sizes) < 2**7
+    assert sizes.count(1) == 7
+    assert sizes.count(7) == 1
+    assert len(sizes) < 2**7
     assert sizes.count(6) == 7
     assert all(w.value is None and not np.isnan(w.gain.mean + w.drop.mean) for w in found.worth)
 
@@ -179,11 +188,14 @@ def test_views_are_hidden_by_presence_and_rows_of_nan_are_absent():
         return np.eye(2)[np.zeros(len(v), dtype=int)]
 
     found = what_if(predict, views, ["x", "x", "y", "z"], classes=["x", "y"])
-    assert isinstance(found, WhatIf) and isinstance(found.patterns[0], Pattern) and isinstance(found.worth[0], Worth)
+    assert isinstance(found, WhatIf)
+    assert isinstance(found.patterns[0], Pattern)
+    assert isinstance(found.worth[0], Worth)
     assert shown == [
         (["0", "1", "3"], [[True, False]] * 3), (["0", "1", "2"], [[False, True]] * 3), (["0", "1"], [[True, True]] * 2)
     ]  # fmt: skip
-    assert found.accuracy("b", "a") == 1.0 and found.accuracy("a") == pytest.approx(2 / 3)
+    assert found.accuracy("b", "a") == 1.0
+    assert found.accuracy("a") == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="not looked at"):
         found.accuracy("c")
 
@@ -192,10 +204,13 @@ def test_sentences_name_what_to_drop_and_what_to_buy():
     rng = np.random.default_rng(0)
     y, present = rng.integers(2, size=400), rng.random((400, 2)) < 0.6
     present[~present.any(axis=1), 0] = True
-    ask = lambda rows, shown: np.eye(2)[y[rows] if shown[1] else np.zeros(len(rows), dtype=int)]
+    def ask(rows, shown):
+        return np.eye(2)[y[rows] if shown[1] else np.zeros(len(rows), dtype=int)]
     drop, buy = by_patterns(ask, ("noise", "signal"), present, y).sentences()
-    assert "noise, which costs 0.0 points" in drop and "may cost nothing" in drop
-    assert "lacks it: signal, which gains" in buy and "not certain" not in buy
+    assert "noise, which costs 0.0 points" in drop
+    assert "may cost nothing" in drop
+    assert "lacks it: signal, which gains" in buy
+    assert "not certain" not in buy
     whole = by_patterns(ask, ("noise", "signal"), np.ones((400, 2), dtype=bool), y).sentences()
     assert whole[1] == "Nothing can be bought: no row lacks a modality."
 
