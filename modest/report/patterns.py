@@ -158,7 +158,8 @@ def missing_parts(own: pd.DataFrame, of: str) -> list[Part]:
                 f"{said}, trained on {items:,} labels ({method}); the same share of modality cells is gone in training "
                 "and in test."
             )
-            parts.append(Part(f"When modalities are missing{of}", text, figure, _CAPTION, table))
+            title = f"When modalities are missing{of}" if metric == "accuracy" else f"The same{of}, weighted F1"
+            parts.append(Part(title, text, figure, _CAPTION, table))
     return parts
 
 

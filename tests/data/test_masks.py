@@ -82,7 +82,8 @@ class TestPatterns:
     @pytest.mark.parametrize(
         ("patterns", "weights", "said"),
         [([[0, 0]], None, "patterns"), ([], None, "patterns"), ([[1, 0]], [0], "weights"),
-         ([[1, 0]], [1, 2], "weights"), ([[1, 0], [1, 1]], [2, -1], "weights"), ([[1, 0], [1, 1]], [2, np.nan], "weights")],
+         ([[1, 0]], [1, 2], "weights"), ([[1, 0], [1, 1]], [2, -1], "weights"),
+         ([[1, 0], [1, 1]], [2, np.nan], "weights")],
     )  # fmt: skip
     def test_what_cannot_be_drawn_is_refused(self, patterns, weights, said):
         with pytest.raises(ValueError, match=said):
