@@ -29,14 +29,15 @@ Any M >= 2: for three modalities t is the published table, which is already a fl
 
 Departures. Towers have no time axis: a modality is a sequence of one step, so attention within it is a linear map, and
 steps of the shared block are modalities. Where it is absent its embedding is zero (the paper: its input, through a
-layer without bias: the same). Losses are means over rows (the release sums CE and J over the batch, not the tag's).
-H* is shown the row with nothing hidden; the release shows its first model the same incomplete rows, drops once for all
-epochs, has only four of its six patterns drawn, and compares flags with a graph tensor, so that every row carries one
-and the same tag. It leaves dropout on at test, and keeps the best epoch of the test rows.
+layer without bias: the same); with another ``fill`` it is an encoding, and the tag still says absent. Losses are means
+over rows (the release sums CE and J over the batch, not the tag's). H* is shown the row with nothing hidden; the
+release shows its first model the same incomplete rows, drops once for all epochs, has only four of its six patterns
+drawn, and compares flags with a graph tensor, so that every row carries one and the same tag. It leaves dropout on at
+test, and keeps the best epoch of the test rows. The second model starts from the first.
 
 What the second model finds for an absent step imitates a block that also reads the others, so it is no picture of that
-modality alone, and nothing here is offered as a reconstruction. Cost: ``concat`` over two stages and some 30 s^2 more
-weights per modality; the frozen model is kept, so a saved model has every encoder twice.
+modality alone, and nothing here is offered as a reconstruction. Cost: two stages, and (11 M + 25) s^2 weights or so
+beside the encoders; the frozen model is kept, so memory and a saved model hold everything twice.
 """
 
 from __future__ import annotations
