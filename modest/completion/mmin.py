@@ -29,7 +29,8 @@ the incomplete patterns per sample and step, never the full one (``patterns="inc
 default hides each modality but one with probability ``share``, so that full rows are met too, as they are at
 prediction. Its teacher has a deeper classifier, its student's has dropout after its own layers, its gradients are
 clipped at 1 per network, its first weights are normal: here ``dropout`` is of the codes, and the loop and first weights
-are those of all recipes. On a row that has
+are those of all recipes. Its cascades have 5 blocks of layers 256, 128, 64 and its dropout is 0.5; on rows of MOSI and
+Scene-15 that validate, smaller ones did as well at half the cost, and dropout worse. On a row that has
 one modality nothing can be hidden: it counts in the first and the last term. Needs two modalities at least.
 
 Cost: two trainings; a step of the student is one pass of every encoder with gradient and one without, and two cascades.
@@ -68,14 +69,14 @@ class Options:
     classifier.
     """
 
-    layers: Sequence[int] = (256, 128, 64)
-    blocks: int = 5
+    layers: Sequence[int] = (128, 64)
+    blocks: int = 3
     hidden: Sequence[int] = (128, 128)
     imagination: float = 4.0
     cycle: float = 2.0
     patterns: str = "share"
     share: float = 0.5
-    dropout: float = 0.5
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Check sizes, weights and names."""

@@ -134,7 +134,7 @@ def trainable(method, **options):
     recipe = build(method, {**SMALL, **options})
     recipe.begin()
     with torch.no_grad():  # a student that has left its teacher
-        for parameter in recipe.towers.parameters():
+        for parameter in [*recipe.towers.parameters(), *getattr(recipe, "shared", nn.Identity()).parameters()]:
             parameter += 0.1 * torch.ones_like(parameter)
     return recipe
 
