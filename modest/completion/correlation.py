@@ -84,12 +84,7 @@ def canonical(covariance: Tensor, width: int, ridge: float, k: int | None = None
 
 
 def shared(
-    covariance: Tensor,
-    width: int,
-    ridge: float,
-    top: int | None = None,
-    squared: bool = False,
-    at: Tensor | None = None,
+    covariance: Tensor, width: int, ridge: float, top: int | None = None, squared: bool = False
 ) -> Tensor:
     """() sum of the singular values of T, with their gradient in ``covariance``.
 
@@ -98,7 +93,6 @@ def shared(
     covariance, width, ridge : as for :func:`canonical`
     top : how many of the largest count; all by default
     squared : sum of squares, as in cca_zoo
-    at : (d, d) covariance whose singular values and gradient are taken instead, in the place of ``covariance``
 
     Examples
     --------
@@ -107,7 +101,7 @@ def shared(
     >>> bool(S.grad.isfinite().all())
     True
     """
-    first, second, values = canonical((covariance if at is None else at).detach(), width, ridge, top)
+    first, second, values = canonical(covariance.detach(), width, ridge, top)
     across = (first * (covariance[:width, width:] @ second)).sum(dim=0)
     own = (first * (covariance[:width, :width] @ first)).sum(dim=0)
     own = own + (second * (covariance[width:, width:] @ second)).sum(dim=0)

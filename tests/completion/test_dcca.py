@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from modest.completion import dcca
-from modest.completion.correlation import canonical, scatter, shared
+from modest.completion.correlation import canonical, scatter
 from modest.learning import Towers
 from modest.training import Batch
 
@@ -112,30 +112,6 @@ class TestCorrelation:
         assert float(loss) == pytest.approx(-9.0, abs=1e-6)
         assert max(float(view.grad.abs().max()) for view in views) < 1e-6
 
-    def test_memory_pools_batches(self):
-        pooled, parts = dcca.Pooled(1, 3, 0.5), [random_views(12, seed=seed)[:2] for seed in (0, 1, 2)]
-        for views in parts:
-            loss = dcca.correlation(views, ALL[:12, :2], 0.1, pooled=pooled)
-        weights = np.array([0.25, 0.5, 1.0])
-        total = sum(w * scatter(*views).detach() for w, views in zip(weights, parts)) / (11 * weights.sum())
-        assert float(loss) == pytest.approx(-float(shared(total, 3, 0.1)), abs=1e-12)
-        loss.backward()  # the slope of the pooled value in what the batch adds to it, as if the batch were all
-        wanted = total.clone().requires_grad_()
-        shared(wanted, 3, 0.1).backward()
-        views = [view.detach().clone().requires_grad_() for view in parts[2]]
-        (-(wanted.grad * scatter(*views)).sum() / 11).backward()
-        for found, slow in zip(parts[2], views):
-            np.testing.assert_allclose(found.grad, slow.grad, atol=1e-12)
-
-    def test_without_memory_the_batch_is_all(self):
-        pooled = dcca.Pooled(3, 3, 0.0)
-        for seed in (0, 1):
-            views = random_views(seed=seed)
-            found, plain = (dcca.correlation(views, ALL[:12], 0.1, pooled=one) for one in (pooled, None))
-            assert float(found) == pytest.approx(float(plain), abs=1e-12)
-            (got,), (wanted,) = (torch.autograd.grad(loss, views[:1]) for loss in (found, plain))
-            np.testing.assert_allclose(got, wanted, atol=1e-12)
-
 
 def build(seed=3, width=6, fill="feature", **options):
     generator = torch.Generator().manual_seed(seed)
@@ -162,7 +138,7 @@ class TestRecipe:
     def test_labels_do_not_reach_the_encoders_in_the_first_stage(self):
         one = batch()
         other = Batch(one.x, one.present, (one.labels + 1) % 3, rows=one.rows)
-        found, again = (gradients(build(memory=0.0).stages()[0], told) for told in (one, other))
+        found, again = (gradients(build().stages()[0], told) for told in (one, other))
         assert found.keys() == again.keys()
         for name, gradient in found.items():
             same = torch.equal(gradient, again[name])
@@ -173,14 +149,14 @@ class TestRecipe:
         assert any(name.startswith("towers") for name in gradients(build(frozen=False).stages()[1], batch()))
 
     def test_rows_both_leaves_out_what_is_filled(self):
-        one, recipe = batch(), build(memory=0.0)
+        one, recipe = batch(), build()
         recipe.net.eval()  # what the head sees is not in question
         views = [view.detach() for view in recipe.views(one)]
         (_, loss), = recipe.stages()[0].turns(one)
         head = torch.nn.functional.cross_entropy(recipe.head_of(views), one.labels)
         expected = dcca.correlation(views, one.present, recipe.options.ridge)
         assert float(loss - head) == pytest.approx(float(expected), abs=1e-12)
-        filled = build(memory=0.0, rows="filled")
+        filled = build(rows="filled")
         filled.net.eval()
         (_, loss), = filled.stages()[0].turns(one)
         expected = dcca.correlation(views, ALL[:24], recipe.options.ridge)
@@ -192,16 +168,6 @@ class TestRecipe:
         absent = recipe.views(one)[1][~one.present[:, 1]]
         mean = recipe.projectors[1](recipe.towers.encoders[1](torch.full((1, 3), 0.7, dtype=torch.float64)))
         np.testing.assert_allclose(absent.detach(), mean.detach().expand_as(absent), atol=1e-12)
-
-    def test_what_is_remembered_goes_on_from_a_checkpoint(self):
-        first, second, other = (build().stages()[0] for _ in range(3))
-        for stage in (first, second, other):
-            stage.net.eval()
-        list(first.turns(batch()))
-        second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
-        found, again = (float(next(stage.turns(batch(seed=1)))[1]) for stage in (first, second))
-        assert found == again
-        assert found != float(next(other.turns(batch(seed=1)))[1])
 
     def test_training_raises_the_correlation_of_rows_that_did_not_train(self):
         rng = np.random.default_rng(0)
@@ -246,7 +212,7 @@ class TestRecipe:
             build(fill="zero")
 
     @pytest.mark.parametrize("options", [
-        {"components": 0}, {"top": 0}, {"top": True}, {"ridge": 0.0}, {"memory": 1.0}, {"rows": "all"},
+        {"components": 0}, {"top": 0}, {"top": True}, {"ridge": 0.0}, {"rows": "all"},
     ])  # fmt: skip
     def test_options_out_of_range_are_refused(self, options):
         with pytest.raises(ValueError, match=next(iter(options))):
