@@ -24,19 +24,19 @@ A pair of fewer than two rows is left out, a batch without any pair adds 0. A ba
 perfectly in whatever directions it spans: its gradient vanishes (but for the ridge), so it teaches nothing and does no
 harm. Batches of at least 4 k rows are better.
 
-Departures. The release (GCNet) freezes the encoders under a linear SVM (C = 0.01) on raw z; its third view goes through
-the second encoder, so the third encoder is never trained; its root has a second ridge inside, and where all singular
-values are asked for it takes the root entry by entry, whose gradient is NaN. Networks there are deep with batch norm and
-batches of 1024. Here ``frozen`` is that protocol with a softmax on standardised z: the loss knows no scale of z, and a
-regularised head on raw z learns as fast as z happens to be large.
+Departures. The release (GCNet) freezes the encoders under a linear SVM (C = 0.01) on raw z; its third view goes
+through the second encoder, so the third encoder is never trained; its root has a second ridge inside, and where all
+singular values are asked for it takes the root entry by entry, whose gradient is NaN. Its networks are deep, with
+batch norm and batches of 1024. Here ``frozen`` is that protocol with a softmax on standardised z: the loss knows no
+scale of z, and a regularised head on raw z learns as fast as z happens to be large.
 
 Why published figures are low, and ours would be. On scene15 (30 % of cells absent, one seed, 15 epochs, validation
-rows) frozen encoders gave 0.55 with k = 10, at 0.70 of zero filling and 0.51 of a logistic regression on z of encoders
-that were never trained. Correlating better did not help: pooling the covariances of batches (tried and left out) raised
-the correlation of validation rows from 14.8 to 17.0 of 30, and the regression on z fell from 0.53 to 0.47. What views
-share is not what tells classes apart, and what a view knows alone is the first to go; k directions are all that is
-left, and the presence pattern takes some of them with filled rows. So ``frozen=False`` is the default: a head that may
-still move its encoders.
+rows) frozen encoders gave 0.55 with k = 10, beside 0.70 of zero filling and 0.51 of a logistic regression on z of
+encoders that were never trained. Correlating better did not help: pooling the covariances of batches (tried and left
+out) raised the correlation of validation rows from 14.8 to 17.0 of 30, and the regression on z fell from 0.53 to
+0.47. What views share is not what tells classes apart, what a view knows alone is the first to go, and k directions
+are all that is left. So ``frozen=False`` is the default: a head that may still move its encoders, for which the first
+stage is a start.
 
 Ready views only, M >= 2. Cost: a pass per modality and row, filled ones too, in either stage; O(n k^2 + k^3) a pair.
 """
