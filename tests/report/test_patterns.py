@@ -50,7 +50,7 @@ def test_errors_stand_at_their_place_or_at_the_edge_with_their_number():
 
 def test_a_model_has_sections_by_split():
     rates = [{"rate": rate, "mean": 0.8 - rate, "low": 0.7 - rate, "high": 0.9 - rate} for rate in (0.0, 0.5)]
-    full = {"patterns": patterns(), "rates": rates, "imagination": imagined([0.5]), "mask": {"sha256": "abcdef01234567"}}
+    full = {"patterns": patterns(), "rates": rates, "imagination": imagined([0.5]), "mask": {"sha256": "abcdef012345"}}
     parts = model_parts({"val": {"fused": {}}, "test": full, "train": {"patterns": patterns(50)}}, "mmin")
     assert [part.title for part in parts] == [
         "By presence pattern, test", "By missing rate, test", "Imagination, test", "By presence pattern, train"
