@@ -12,7 +12,7 @@ from modest.completion import METHODS, Imagining, hidden
 from modest.completion.tags import losses, tags
 from modest.completion.tate import Options, left
 from modest.learning import Towers
-from modest.training import Batch
+from modest.training import Batch, World
 from tests.completion.test_completions import NAMES, WIDTH, batch, build, table
 
 
@@ -84,6 +84,12 @@ class TestStages:
         assert torch.equal(recipe.imitated(one), before)  # also: no dropout
         loss_of(second, one)
         assert not torch.equal(recipe.imitated(one), before)
+
+    def test_the_first_model_works_with_the_same_processes(self):
+        recipe, one = build("tate"), batch()
+        recipe.towers.world = World()
+        recipe.imitated(one)
+        assert recipe.first["towers"].world is recipe.towers.world
 
     def test_every_weight_of_the_model_is_trained(self, seeded):
         recipe, one = build("tate"), batch()
