@@ -204,8 +204,8 @@ class Training:
         for _ in range(self.recipe.options.steps):
             latents = self.latents().detach()[places]
             yield "decoders", errors(self.recipe.decoders, latents, inputs, batch.present).mean()
-        rest = torch.ones(len(self.recipe.rows), dtype=torch.bool)
-        rest[places.cpu()] = False
+        rest = torch.ones(len(self.recipe.rows), dtype=torch.bool, device=places.device)
+        rest[places] = False
         for _ in range(self.recipe.options.steps):
             before = self.latents.paced.detach().clone()
             yield "latents", self._loss(batch, inputs, places)

@@ -208,7 +208,7 @@ def test_a_search_is_row_by_row_and_leaves_the_decoders_but_for_retuning(nonline
     for name, tensor in decoders.state_dict().items():
         assert torch.equal(tensor, before[name])
     assert all(parameter.grad is None and parameter.requires_grad for parameter in decoders.parameters())
-    assert not torch.is_grad_enabled() or not tuned.requires_grad
+    assert not tuned.requires_grad
 
 
 def test_nonlinear_decoders_bend():
@@ -373,11 +373,19 @@ def test_retuning_only_follows_the_default():
     assert np.abs(default.predict_proba(X) - tuned.predict_proba(X)).max() > 1e-3
 
 
+def test_the_best_epoch_is_chosen_without_retuning():
+    one = batch()
+    recipe, stage = stage_of(one, scoring="transductive", scoring_steps=10)
+    h = exact(recipe.decoders, recipe.inputs(one), one.present, recipe.options.ridge)
+    close(stage.logits(one).fused, (h @ recipe.centres[0].T).detach())
+    assert (recipe.logits(one).fused - stage.logits(one).fused).abs().max() > 1e-3
+
+
 def test_imagined_and_truth():
     one = batch()
     recipe, _ = stage_of(one)
     assert isinstance(recipe, Imagining)
-    h = exact(recipe.decoders, [recipe.towers.inputs(one, m) for m in range(3)], one.present, recipe.options.ridge)
+    h = exact(recipe.decoders, recipe.inputs(one), one.present, recipe.options.ridge)
     for m in range(3):
         close(recipe.imagined(one, m), recipe.decoders[m](h).detach())
         close(recipe.truth(one, m), recipe.towers.inputs(one, m))
