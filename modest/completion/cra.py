@@ -49,4 +49,4 @@ def cra(
     """The recipe, untrained."""
     s = towers.width
     body = Cascade(s * len(towers), ae.sizes(options.layers, s), options.blocks, generator, towers.dtype)
-    return ae.Reconstructing("cra", towers, names, classes, body, generator, options.weight, options.share)
+    return ae.Reconstructing("cra", towers, names, classes, body, generator, options)

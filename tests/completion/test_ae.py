@@ -169,7 +169,7 @@ class TestBoth:
             self.loss(recipe, one).backward()
             reached = [bool(p.grad.abs().sum() > 0) for p in recipe.imagination.decoders.parameters()]
             assert any(reached) == (weight > 0)
-            assert all(bool(p.grad.abs().sum() > 0) for p in recipe.imagination.head[4].parameters())
+            assert all(bool(p.grad.abs().sum() > 0) for p in recipe.imagination.head[-2].parameters())
 
     def test_imagined_views_are_learnt_in_their_standardised_space(self, method):
         """Views that are copies of one another: their decoders find them, far better than their mean."""
@@ -181,8 +181,8 @@ class TestBoth:
         one = replace(batch(n=64), x=(x, x * 2 + 1, -x), present=ones)
         for m, tower in enumerate(recipe.towers.encoders):
             tower.standardise(one.x[m].mean(dim=0), one.x[m].std(dim=0, correction=0))
-        optimiser = torch.optim.Adam([p for p in recipe.net.parameters() if p.requires_grad], lr=1e-2)
-        for step in range(400):
+        optimiser = torch.optim.Adam([p for p in recipe.net.parameters() if p.requires_grad], lr=2e-2)
+        for step in range(100):
             loss = self.loss(recipe, one, step)
             optimiser.zero_grad()
             loss.backward()
@@ -192,7 +192,7 @@ class TestBoth:
             kept[:, m] = False
             imagined, truth = recipe.imagined(hidden(one, kept), m), recipe.truth(one, m)
             torch.testing.assert_close(truth, (one.x[m] - one.x[m].mean(dim=0)) / one.x[m].std(dim=0, correction=0))
-            assert (imagined - truth).square().mean() < 0.4 * truth.square().mean()
+            assert (imagined - truth).square().mean() < 0.3 * truth.square().mean()
 
     def test_what_is_said_is_said_of_the_reconstruction(self, method):
         recipe, one = build(method), batch()
@@ -208,10 +208,22 @@ class TestBoth:
         body = build(method, {"layers": (1.5, 0.5)}).imagination.body
         encoder = body.get_submodule("encoder" if method == "ae" else "encoder_0")
         assert [encoder[place].weight.shape for place in (0, 2)] == [(9, 18), (3, 9)]
+        for inner, shapes in (((), [(3, 18)]), ((1.5, 0.5), [(9, 18), (3, 9), (3, 3)])):
+            made = build(method, {"hidden": inner}).imagination
+            assert [part.weight.shape for part in made.head if hasattr(part, "weight")] == shapes
+            decoding = [part.weight.shape for part in made.decoders[2] if hasattr(part, "weight")]
+            assert decoding == [*shapes[:-1], (5, shapes[-1][1])]
 
     @pytest.mark.parametrize(
         "options",
-        [{"weight": -1.0}, {"weight": float("nan")}, {"share": 1.5}, {"layers": ()}, {"layers": (1.0, 0.0)}],
+        [
+            {"weight": -1.0},
+            {"weight": float("nan")},
+            {"share": 1.5},
+            {"layers": ()},
+            {"layers": (1.0, 0.0)},
+            {"hidden": (0.0,)},
+        ],
     )
     def test_options_out_of_range_are_refused(self, method, options):
         with pytest.raises(ValueError, match=rf"options\['{next(iter(options))}'\]"):
