@@ -23,8 +23,8 @@ Where we depart. The paper trains layer by layer, the comparisons and we everyth
 take what is masked as targets; here absent views are never seen, and targets are views that the step hides. Their
 code sums the error over the batch, so that w depends on the batch's size (0.2 at 256 rows is 51 per row);
 ``missing_error`` has that as ``over="batch"``. They send zeros through the encoder of an absent view, whose biases
-still speak; here its features are zero (``fill="mean"`` comes close to theirs). Their decoders and classifier have two hidden
-layers (``hidden=(1.0, 1.0)``), ours none, which learns sooner from few rows. Sizes are multiples of the width s.
+still speak; here its features are zero (``fill="mean"`` comes close to theirs). Their decoders and classifier have two
+hidden layers (``hidden=(1.0, 1.0)``), ours none, which learns sooner from few rows. Sizes are multiples of the width.
 
 Needs ready views, at least two. Cost: as ``concat`` and M + 3 chains of linear layers for all rows.
 """
