@@ -28,6 +28,8 @@ def command(
     group_by: str = typer.Option(None, "--group-by", help="Column of the groups that --quota speaks of."),
     cost: str = typer.Option(None, "--cost", help="Column of what an item costs."),
     total: float = typer.Option(None, "--total", help="What may be spent, in the unit of --cost."),
+    buy: str | None = typer.Option(None, "--buy", help="Choose items to buy this modality for; needs --model."),
+    bought: Path | None = typer.Option(None, "--bought", help="Put what was bought into the pool: buy.csv or .npz."),
     explain: str | None = typer.Option(None, "--explain", help="Choose nothing: say why this id was chosen or not."),
     number: int | None = typer.Option(None, "--round", help="The round that --explain speaks of, else the last."),
     knob: list[str] = typer.Option([], "--knob", help="A knob of the method, name=value; may be repeated."),
@@ -44,7 +46,17 @@ def command(
     Example: modest select pool --budget 200 --method badge --model concat
     Example: modest select pool --cost minutes --total 90 --group-by speaker --quota 5
     Example: modest select pool --explain item_0042
+    Example: modest select pool --buy audio --model mla --split test --budget 50
     """
+    if buy is not None or bought is not None:
+        from modest.cli.buy import purchase
+
+        if quota or group_by or cost or total or explain is not None:
+            raise ValueError("--buy and --bought go without quotas, costs and --explain; leave them out.")
+        settings = {"model": model, "method": method, "split": split, "again": ignore_labels, "seed": seed}
+        settings |= {"knobs": dict(map(one_knob, knob)), "memory": memory, "device": device}
+        purchase(pool, buy, bought, budget, settings, json)
+        return
     if explain is not None:
         from modest.cli.explain import explained
 
