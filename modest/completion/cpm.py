@@ -1,9 +1,10 @@
 r"""CPM: every item has a latent of its own, from which all its views are decoded, whichever it has.
 
 Nothing has to be filled in: an absent view asks nothing of the latent, and classes gather in the space of the latents.
-It helps where views tell of one small hidden thing by nearly linear maps; a network that reads views tells more where
-they are long and one of them decides. Reference: Zhang, Han, Cui, Fu, Zhou, Hu: *CPM-Nets: Cross Partial Multi-View
-Networks*, NeurIPS 2019 (without the adversary that its journal version adds).
+It is of use where one wants that space, or reconstructions that any presence pattern has on equal terms. As a
+classifier it stayed behind ``zero`` in a first trial (scene15, 30 % of the cells absent, validation rows, one seed:
+0.57 after 20 epochs of batches of 32, some 0.6 with the table as batch, against 0.71). Reference: Zhang, Han, Cui, Fu,
+Zhou, Hu: *CPM-Nets: Cross Partial Multi-View Networks*, NeurIPS 2019 (without the adversary of the journal version).
 
 =========  =====================  =========  ================================================================
 symbol     here                   shape      meaning
@@ -41,9 +42,10 @@ than ``pace`` says. Latents see few of the steps that decoders see, so theirs ar
 rates 1e-3 and 1e-2). Encoders have no part in this: of the towers only mean and deviation are used, ``hidden`` and
 ``width`` of the classifier change nothing, and decoders need ready views, any number of them.
 
-Cost: 2 ``steps`` turns per batch, each of the latents O(n s) for a table of n rows, so large tables want large batches.
-Scoring takes a system of s equations per presence pattern, s^3, and s (d + s) per row, once for all and once for each
-view alone; ``steps`` as many passes as it has steps.
+``size``, ``weight`` and ``ridge`` follow one trial each on validation rows of scene15 and mosi with the table as batch,
+``steps`` and ``pace`` on none. Cost: 2 ``steps`` turns per batch, each of the latents O(n s) for a table of n rows, so
+large tables want large batches. Scoring takes a system of s equations per presence pattern, s^3, and s (d + s) per row,
+once for all and once for each view alone; ``steps`` as many passes as it has steps.
 """
 
 from __future__ import annotations
