@@ -253,7 +253,11 @@ class TestBoth:
     def test_what_is_imagined_does_not_come_from_the_modality_itself(self, method):
         recipe, one = trainable(method), batch()
         assert isinstance(recipe, Imagining)
+        h = torch.cat(list(recipe.towers.blocks(one)), dim=1)
+        logits, imagined = recipe.student(h, recipe.invariant(h))
+        torch.testing.assert_close(recipe.logits(one).fused, logits)
         for m in range(3):
+            torch.testing.assert_close(recipe.imagined(one, m), imagined[:, m * WIDTH : (m + 1) * WIDTH])
             others = torch.ones_like(one.present)
             others[:, m] = False
             other = Batch(tuple(x + 7.0 if k == m else x for k, x in enumerate(one.x)), one.present, one.y)
