@@ -19,8 +19,9 @@ singular values: ``squared=True`` and w = lambda / (1 - lambda).
 
 Departures: those of ``dcca``. The release (GCNet) sends the third view through the second encoder and the second
 decoder, so that its third decoder learns nothing; here every view has its own. The decoders are smaller than the
-encoders there mirrored. What a decoder makes of an absent view is what it makes of the filling, one point for all rows:
-that is no imagination, so ``imagined`` is not offered. Cost: as ``dcca`` and the decoders, in the first stage.
+encoders there mirrored. What a decoder makes of an absent view is what it makes of the filling, one point for all
+rows: that is no imagination, so ``imagined`` is not offered. ``recon_weight`` is the release's, untuned. Cost: as
+``dcca`` and the decoders, in the first stage.
 """
 
 from __future__ import annotations
