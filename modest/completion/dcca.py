@@ -36,7 +36,7 @@ encoders that were never trained. Correlating better did not help: pooling the c
 out) raised the correlation of validation rows from 14.8 to 17.0 of 30, and the regression on z fell from 0.53 to
 0.47. What views share is not what tells classes apart, what a view knows alone is the first to go, and k directions
 are all that is left. So ``frozen=False`` is the default: a head that may still move its encoders, for which the first
-stage is a start.
+stage is a start (6 epochs: 0.52 with k = 10, 0.63 with the default 20, 0.66 of zero filling).
 
 Ready views only, M >= 2. Cost: a pass per modality and row, filled ones too, in either stage; O(n k^2 + k^3) a pair.
 """
@@ -72,7 +72,7 @@ class Options:
     ``frozen``: encoders rest while the head is trained.
     """
 
-    components: int = 10
+    components: int = 20
     top: int | None = None
     ridge: float = 1e-3
     squared: bool = False
