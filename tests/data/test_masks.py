@@ -73,6 +73,13 @@ class TestPatterns:
         mask = pattern_mask(12000, patterns, seed=0)
         assert near(np.array([(mask == one).all(axis=1).mean() for one in patterns]), np.full(6, 1 / 6), 12000)
 
+    def test_a_draw_at_the_border_belongs_to_the_next_and_never_to_a_weight_of_zero(self, monkeypatch):
+        patterns = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+        monkeypatch.setattr("modest.data.masks.uniform", lambda ids, seed, stream: np.array([0.0, 0.5, 1 - 2**-53]))
+        assert pattern_mask(3, patterns, [1, 1, 0]).argmax(axis=1).tolist() == [0, 1, 1]
+        thirds = pattern_mask(3, patterns, [0, 0.1, 0.2])
+        assert not thirds[:, 0].any()
+
     def test_a_row_keeps_its_pattern_in_any_order(self):
         order = np.random.default_rng(0).permutation(400)
         mask = pattern_mask(400, incomplete_patterns(3), None, 5, IDS)
