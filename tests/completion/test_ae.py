@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from modest.completion import METHODS, Imagining, ae, hidden
+from modest.completion import METHODS, Imagining, ae, hidden, only
 from modest.encoders.towers import Tower
 from modest.learning import Towers
 from tests.completion.test_completions import NAMES, batch, build
@@ -203,6 +203,9 @@ class TestBoth:
         assert said.fused.shape == (14, 3)
         for m, d in enumerate((4, 3, 5)):
             assert recipe.imagined(one, m).shape == (14, d)
+            alone = recipe.found(only(one, m)).logits[one.present[:, m]]
+            torch.testing.assert_close(said.modality[m][one.present[:, m]], alone)
+            assert not torch.allclose(alone, said.fused[one.present[:, m]])
 
     def test_layers_are_multiples_of_the_width(self, method):
         body = build(method, {"layers": (1.5, 0.5)}).imagination.body
