@@ -28,13 +28,15 @@ def ablations(cells: Sequence[Cell]) -> str:
     """Every method that imagines, less itself without, by set and rate."""
     content = []
     for cell in of(cells, series="ablation", seed=0):
-        key = {"set": cell["set"], "rate": cell["rate"], "method": cell["method"]}
-        told = apart(by_seed(of(cells, series="table", **key)), by_seed(of(cells, series="ablation", **key)))
+        key = {"set": cell["set"], "rate": cell["rate"]}
+        whole = by_seed(of(cells, series="table", method=cell["method"], **key))
+        told = apart(whole, by_seed(of(cells, series="ablation", name=cell["name"], **key)))
         if told is not None:
             word = "above" if told.low > 0 else "below" if told.high < 0 else "undecided"
-            content.append([key["method"], key["set"], f"{100 * key['rate']:.0f} %", points(told), word])
-    content.sort(key=lambda line: (list(METHODS).index(line[0]), SETS.index(line[1]), float(line[2][:-2])))
-    return rows(["method", "set", "rate", "with less without", ""], content)
+            content.append([cell["name"], key["set"], f"{100 * key['rate']:.0f} %", points(told), word])
+    methods = list(METHODS)
+    content.sort(key=lambda x: (methods.index(x[0].split(",")[0]), SETS.index(x[1]), float(x[2][:-2]), x[0]))
+    return rows(["the method less itself with", "set", "rate", "points", ""], content)
 
 
 def shifted(cells: Sequence[Cell]) -> str:
