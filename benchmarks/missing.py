@@ -38,7 +38,7 @@ SEEDS = {"headline": 5, "others": 3, "ceiling": 5, "ablation": 3, "shifted": 3}
 SECONDS = {"mosi": 5.0, "scene15": 10.0, "av_digits": 10.0}  # of zero, on one core
 RELATIVE = {"mla": 1.6, "qmf": 1.5, "mmin": 3.0, "ifmmin": 3.0, "tate": 4.0, "cpm": 3.0, "cra": 2.0, "dccae": 2.0}
 
-# method -> options that switch off what it imagines; with share=0 besides, zeros for what is absent are all that is left
+# method -> options that switch off what it imagines; with share=0 besides, zeros for what is absent are all there is
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "ae": {"weight": 0.0},
     "cra": {"weight": 0.0},
