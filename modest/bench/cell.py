@@ -17,14 +17,14 @@ from modest.bench.sets import Ground
 from modest.bench.store import Store
 from modest.classifier import MultimodalClassifier
 from modest.data.files import rows_hash
-from modest.data.keys import uniform
+from modest.data.masks import kept_one
 from modest.data.presence import missing_mask, observed
 from modest.data.splits import split_hash, subsample
 from modest.evaluation import METRICS, scores
 from modest.rounds import Way, turn
 from modest.rounds.turn import Ask
 from modest.selection import select
-from modest.types import Bool, Float, Ids, Int, Views
+from modest.types import Float, Ids, Int, Views
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ class Arena:
         self.ground, self.protocol, self.seed = ground, protocol, seed
         ids = ground.views.ids
         self.rows: Int = ground.pool[subsample(len(ground.pool), protocol.subsample, seed, ids[ground.pool].tolist())]
-        self.present = thinned(observed(ground.views), missing, seed, ids)
+        own = observed(ground.views)
+        mask = missing_mask(len(own), own.shape[1], missing, seed, ids.tolist())
+        self.present = kept_one(own, mask, seed, ids)
         self.mask_hash = split_hash(ids, self.present)
         self.table = Views(ground.views.arrays, None if self.present.all() else self.present, ids)
         self.pool = self.table[self.rows]
@@ -156,20 +158,6 @@ class Arena:
         if len(val):
             return (self.table[val], self.ground.labels[val].astype(np.str_)), None
         return None, None if self.ground.groups is None else self.ground.groups[bought]
-
-
-def thinned(own: Bool, rate: float, seed: int, ids: Ids) -> Bool:
-    """(n, M) presence after a share ``rate`` of all cells is taken away on top of what was absent already.
-
-    A row that would be left with nothing keeps one of the modalities it had, drawn by (seed, id); so in a set that
-    lacks cells of its own, slightly fewer than ``rate`` of the present ones go.
-    """
-    left = own & missing_mask(len(own), own.shape[1], rate, seed, ids.tolist())
-    empty = np.flatnonzero(~left.any(axis=1) & own.any(axis=1))
-    if len(empty):
-        draws = np.stack([uniform(ids[empty], seed, f"keep/{m}") for m in range(own.shape[1])], axis=1)
-        left[empty, np.where(own[empty], draws, -1.0).argmax(axis=1)] = True
-    return left
 
 
 class Work:

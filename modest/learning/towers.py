@@ -109,6 +109,7 @@ class Towers(nn.Module):
             found.append(len(tower.shift))
         return found
 
+    @torch.no_grad()
     def inputs(self, batch: Batch, m: int) -> Tensor:
         """(n, d_m) what the encoder of a ready view sees: the batch's rows standardised, zero where absent."""
         tower, (rank, size) = self._tower(m), batch.part

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from modest import bench
-from modest.bench.cell import Arena, thinned
+from modest.bench.cell import Arena
 from modest.bench.sets import prepare
+from modest.data.masks import kept_one
+from modest.data.presence import missing_mask
 from tests.bench.sample import table
 
 
@@ -132,13 +134,14 @@ def test_taking_modalities_away_only_takes_and_leaves_each_row_one(rate):
     own = rng.random((400, 3)) < 0.85
     own[~own.any(axis=1), 0] = True
     ids = np.arange(400).astype(str)
-    left = thinned(own, rate, 0, ids)
+    left = kept_one(own, missing_mask(*own.shape, rate, 0, ids.tolist()), 0, ids)
     assert not (left & ~own).any()
     assert left.any(axis=1).all()
     gone = 1 - left.sum() / own.sum()
     assert rate - 0.08 <= gone <= rate + 0.03
     order = rng.permutation(400)
-    np.testing.assert_array_equal(thinned(own[order], rate, 0, ids[order]), left[order])
+    again = kept_one(own[order], missing_mask(*own.shape, rate, 0, ids[order].tolist()), 0, ids[order])
+    np.testing.assert_array_equal(again, left[order])
 
 
 def test_missing_rates_lower_the_rows_a_modality_is_counted_on(tmp_path):

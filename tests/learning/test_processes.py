@@ -1,4 +1,4 @@
-"""Classifiers on two processes: every recipe is the one that a single process trains with the same batches.
+"""Classifiers on two processes: every recipe and completion is what one process trains with the same batches.
 
 The batches hold absent modalities, processes with no row of a modality, and at the end of an epoch one with no row.
 """
@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import modest
+from modest.classifier import METHODS
 from modest.encoders.towers import Tower
-from modest.learning import METHODS
 from modest.types import Views
 
 ROOT = Path(modest.__file__).parent.parent
@@ -31,6 +31,9 @@ MORE = {
     "auto-folds": {},  # nothing validates, so folds are trained for its temperatures
 }
 CASES = {**{name: {} for name in METHODS}, **MORE}
+STILL = ("cca", "cpm")  # they train no encoder
+# losses that some weights do not move (a bias under a correlation, say): their gradient is rounding, and AdamW steps on
+FLAT = ("dcca", "dccae", "tate")
 
 
 def table():
@@ -125,10 +128,10 @@ def test_two_processes_are_one_with_the_same_batches(two, case):
     assert first.keys() == second.keys() == one.keys()
     rows = [int(told.pop("rows")) for told in (first, second, one)]
     assert rows[0] + rows[1] == rows[2]  # they shared the work
-    assert min(rows) > 0
+    assert (min(rows) > 0) == (case not in STILL)
     for name, expected in one.items():
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-        np.testing.assert_allclose(first[name], expected, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(first[name], expected, atol=1e-2 if case in FLAT else 1e-4, err_msg=name)
 
 
 def test_two_processes_go_on_where_they_were_cut(two):
