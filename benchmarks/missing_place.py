@@ -68,10 +68,11 @@ def apart(a: Mapping[int, float], b: Mapping[int, float]) -> Any:
 
 
 def best_or_tied(scores: Mapping[str, Mapping[int, float]]) -> set[str]:
-    """Names whose mean is the best, or tied with it."""
-    best = max(scores, key=lambda name: float(np.mean(list(scores[name].values()))))
+    """Names whose mean is the best of those with most seeds, or that are tied with it or above over common seeds."""
+    most = max(map(len, scores.values()))
+    best = max((m for m, own in scores.items() if len(own) == most), key=lambda m: np.mean(list(scores[m].values())))
     told = {name: apart(own, scores[best]) for name, own in scores.items()}
-    return {name for name, difference in told.items() if difference is not None and difference.tied} | {best}
+    return {name for name, d in told.items() if d is not None and (d.tied or d.low > 0)} | {best}
 
 
 class Place:
@@ -136,11 +137,11 @@ class Place:
         return rows(head, told), content
 
     def patterns(self, rate: float, methods: Sequence[str]) -> str:
-        """Accuracy by presence pattern at one rate: rows of all seeds together."""
-        by = {m: self.at[rate][m] for m in methods if m in self.at[rate]}
-        first = by[BASELINE]
+        """Accuracy by presence pattern at one rate: rows of all seeds together, of methods that have them all."""
+        first = self.at[rate][BASELINE]
+        by = {m: own for m, own in self.at[rate].items() if m in methods and len(own) == len(first)}
         present = np.concatenate([c["present"] for c in first])
-        right = {m: np.concatenate([c["right"] for c in own[: len(first)]]) for m, own in by.items()}
+        right = {m: np.concatenate([c["right"] for c in own]) for m, own in by.items()}
         top = [self.top.right(c["seed"], c["present"]) for c in first]
         if all(part is not None for part in top):
             right["*ceiling*"] = np.concatenate(top)
