@@ -30,6 +30,10 @@ _COLOURS = {
     "late": "#ea580c",
     "concat": "#0d9488",
     "probe": "#475569",
+    "zero": "#94a3b8",
+    "dropout": "#ca8a04",
+    "mmin": "#7c3aed",
+    "ceiling": "#111827",
 }
 _SPARE = ("#2563eb", "#a16207", "#0d9488", "#9333ea", "#ca8a04", "#be185d", "#4d7c0f", "#0369a1")
 _STYLE: Any = {
