@@ -122,9 +122,9 @@ def pattern_mask(n: int, patterns: Any, weights: Any = None, seed: int = 0, ids:
 
     Examples
     --------
-    >>> mask = pattern_mask(1000, [[True, True], [False, True]], [3, 1], seed=0)
+    >>> mask = pattern_mask(1000, [[True, True], [False, True]], [4, 1], seed=0)
     >>> bool(mask[:, 1].all()), round(float(mask[:, 0].mean()), 1)
-    (True, 0.7)
+    (True, 0.8)
     """
     table = np.asarray(patterns, dtype=bool)
     if table.ndim != 2 or not len(table) or not table.any(axis=1).all():
