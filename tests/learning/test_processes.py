@@ -102,7 +102,7 @@ def torchrun(*what):
     about = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", *what]
     done = subprocess.run(
-        [str(part) for part in command], env=os.environ | about, capture_output=True, text=True, timeout=300
+        [str(part) for part in command], env=os.environ | about, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
