@@ -96,9 +96,10 @@ def figures(places: Sequence[Place], folder: Path, date: str) -> list[str]:
     for place in places:
         lines = []
         for r in place.rates:
-            drawn = {m: place.scores[r][m] for m in (BASELINE, "late", "mmin", *OURS) if m in place.scores[r]}
+            there = place.scores[r]
+            drawn = {m: there[m] for m in (BASELINE, "late", "mmin", *OURS) if m in there}
             for name, own in {**drawn, "ceiling": place.ceiling[r]}.items():
-                if own:
+                if len(own) == len(there[BASELINE]):  # one lucky seed beside five would mislead
                     found = curve(list(own.values()))
                     lines.append({"learner": name, "missing": r, "mean": float(found.mean), "low": float(found.low),
                                   "high": float(found.high)})  # fmt: skip
