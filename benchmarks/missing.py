@@ -4,10 +4,10 @@
     python -m benchmarks.missing --into FOLDER --series table --processes 2   # runs what is missing
     python -m benchmarks.missing --into FOLDER --table --date 2026-11-22 [--csv FILE] [--figures FOLDER] > page.md
 
-    table      every recipe and completion, the same rate in training, validation and test rows
+    table      the paper's recipes, auto and every completion, one rate in training, validation and test rows
     ceiling    a classifier per presence pattern, trained and validated on complete rows
     ablation   every method that imagines, with that part switched off
-    shifted    trained on complete rows, or at the lowest rate, tested at the highest, or without one modality
+    shifted    trained on complete rows, tested at the highest rate, or without one modality
 
 Sets: mosi and scene15 (three modalities), av_digits (two; other speakers in test). A rate is the share of cells of the
 table that are absent; every row keeps one, so 2/3 (1/2 of two) is the most. Masks are drawn by (seed, id), fixed for

@@ -35,9 +35,10 @@ def patterns(clf: Any, pool: Any, split: str, folder: Path) -> tuple[dict[str, A
         text += ["", *told] if text and told else told
     plain["figures"] = {}
     for part in model_parts({split: numbers(plain)}, folder.name):
-        path = folder / f"{part.title.split(',')[0].lower().replace(' ', '-')}-{split}.svg"
-        write_text(path, svg(part.figure)) if part.figure is not None else None
-        plain["figures"][part.title] = str(path)
+        if part.figure is not None:
+            path = folder / f"{part.title.split(',')[0].lower().replace(' ', '-')}-{split}.svg"
+            write_text(path, svg(part.figure))
+            plain["figures"][part.title] = str(path)
     return plain, text + [f"drawn in {path}" for path in plain["figures"].values()]
 
 

@@ -86,7 +86,7 @@ def imagination(model: Trained, X: Any, rows: Int | None = None, device: str | N
     """
     recipe = model.recipe
     if not isinstance(recipe, Imagining):
-        raise ValueError(f"method {recipe.name!r} imagines nothing that could be compared; ae, cra and mmin do.")
+        raise ValueError(f"method {recipe.name!r} imagines nothing to compare; ae, cra, mmin, ifmmin and cpm do.")
     found = model.reader.read(X)
     chosen = np.arange(len(found)) if rows is None else row_numbers(rows, len(found))
     chosen = chosen[found.present[chosen].any(axis=1)]
