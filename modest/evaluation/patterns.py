@@ -127,8 +127,8 @@ def pattern_scores(y: Any, proba: Any, present: Any, names: Sequence[str]) -> li
     return found
 
 
-def share_interval(hits: int, rows: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's interval of a share, in [0, 1]: the shares that ``hits`` of ``rows`` do not contradict.
+def share_interval(hits: float, rows: float, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's interval of a share, in [0, 1]: the shares that ``hits`` of ``rows``, whole or not, do not contradict.
 
     Those s for which |hits / rows - s| <= z sqrt(s (1 - s) / rows); z = 1.96 is 95 %. Good with few rows also, where
     resampling gives an interval without width as soon as all rows are right. Reference: Wilson, JASA 1927.

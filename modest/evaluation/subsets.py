@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from modest.evaluation.curves import POINT, Difference
+from modest.evaluation.patterns import share_interval
 from modest.types import Bool, Float, Int
 
 __all__ = ["MOST", "Ask", "Seen", "Subset", "counted", "looked_at", "right_rows"]
@@ -63,8 +64,7 @@ class Seen:
         if not rows:
             return np.nan, np.nan, np.nan
         n = min(float(rows), p * (1 - p) * (z / half) ** 2) if half > 0 else float(rows)
-        middle, spread = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return p, float((middle - spread) / (1 + z * z / n)), float((middle + spread) / (1 + z * z / n))
+        return p, *share_interval(p * n, n, z)
 
     @property
     def _z(self) -> float:

@@ -26,8 +26,8 @@ _FAR = 2.5  # relative errors beyond are drawn at the edge
 def pattern_figure(patterns: Sequence[Mapping[str, Any]]) -> Figure:
     """Accuracy with its 95 % interval, weighted F1 and calibration error of each presence pattern.
 
-    ``patterns``: of one model, as ``Pattern.plain()`` gives them. The dashed line is the accuracy of all rows, the grey
-    mark the calibration error that chance alone would show.
+    ``patterns``: of one model, as ``PatternScores.plain()`` gives them. The dashed line is the accuracy of all rows, the
+    grey mark the calibration error that chance alone would show.
     """
     where = np.arange(len(patterns))[::-1]
     figure, grid_of = plots.panels(8.4, 1.25 + 0.42 * len(patterns), 1, 2)
