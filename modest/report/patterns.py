@@ -26,7 +26,7 @@ _FAR = 2.5  # relative errors beyond are drawn at the edge
 def pattern_figure(patterns: Sequence[Mapping[str, Any]]) -> Figure:
     """Accuracy with its 95 % interval, weighted F1 and calibration error of each presence pattern.
 
-    ``patterns``: of one model, as ``PatternScores.plain()`` gives them. The dashed line is the accuracy of all rows, the
+    ``patterns``: of one model, as ``PatternScores.plain()`` gives them. The dashed line is the accuracy of all rows, a
     grey mark the calibration error that chance alone would show.
     """
     where = np.arange(len(patterns))[::-1]
