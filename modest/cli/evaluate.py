@@ -89,6 +89,8 @@ def _scored(clf: Any, table: Any, rows: Any, fusion: list[str]) -> dict[str, Any
     each = enumerate(result["modality"].items())
     plain = {"fused": told(result["fused"], found.proba, every)}
     plain["modality"] = {name: told(own, found.modality[m], found.present[:, m]) for m, (name, own) in each}
+    for weights, there, own in zip(found.weights.T, found.present.T, plain["modality"].values()):
+        own["weight"] = float(weights[there].mean()) if there.any() else float("nan")  # in the fusion, for the report
     if fusion:
         other = {name: fuse_proba(found.modality, name)[0] for name in fusion}
         plain["fusion"] = {name: told(scores(y, p, None, classes)["fused"], p, every) for name, p in other.items()}

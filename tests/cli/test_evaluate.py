@@ -51,6 +51,8 @@ def test_calibration_stands_beside_accuracy(trained, shell):
             [expected.error, expected.chance, expected.nll, expected.brier]
         )
         assert own["rows"] == there.sum()
+    assert told["modality"]["image"]["weight"] == pytest.approx(found.weights[:, clf.names_.index("image")].mean())
+    assert told["modality"]["audio"]["weight"] == pytest.approx(found.weights[at, clf.names_.index("audio")].mean())
     kept = json.loads((pool.path / "models/late/metrics.json").read_text())["evaluation"]["test"]
     assert kept == {name: told[name] for name in ("split", "fused", "modality")}
     head, _, fused = evaluated(shell, pool).splitlines()[1:4]
