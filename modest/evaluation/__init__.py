@@ -1,5 +1,13 @@
 """Pure functions on arrays that say how good something is, and how sure we are of it."""
 
+from modest.evaluation.agreement import (
+    Agreement,
+    agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    krippendorff_alpha,
+    majority,
+)
 from modest.evaluation.balance import ClassBalance, class_balance
 from modest.evaluation.calibration import Calibration, calibration
 from modest.evaluation.cartography import (
@@ -12,6 +20,7 @@ from modest.evaluation.cartography import (
 )
 from modest.evaluation.curves import Curve, Difference, compare, curve, resamples, tied_with_best
 from modest.evaluation.datacomp import DataComp, datacomp
+from modest.evaluation.enough import Enough, enough
 from modest.evaluation.groups import GroupScores, group_scores
 from modest.evaluation.learning_curves import area, auroc, saving
 from modest.evaluation.metrics import METRICS, accuracy, macro_accuracy, recalls, scores, summary, weighted_f1
@@ -21,22 +30,26 @@ from modest.evaluation.what_if import Pattern, WhatIf, Worth, by_patterns, what_
 
 __all__ = [
     "METRICS",
+    "Agreement",
     "Calibration",
     "ClassBalance",
     "Curve",
     "DataComp",
     "DataMap",
     "Difference",
+    "Enough",
     "GroupScores",
     "Pattern",
     "WhatIf",
     "Worth",
     "accuracy",
+    "agreement",
     "area",
     "auroc",
     "by_patterns",
     "calibration",
     "class_balance",
+    "cohen_kappa",
     "compare",
     "compare_rows",
     "confidence_bins",
@@ -44,9 +57,13 @@ __all__ = [
     "curve",
     "data_map",
     "datacomp",
+    "enough",
+    "fleiss_kappa",
     "group_scores",
+    "krippendorff_alpha",
     "label_confidence",
     "macro_accuracy",
+    "majority",
     "preference",
     "recall_at_k",
     "recalls",
