@@ -40,7 +40,8 @@ def progress(connection: sqlite3.Connection, rounds: Sequence[int] | None, redun
         done += tasks if had >= redundancy else 0
     people: dict[str, int] = {}
     verdicts: dict[str, int] = {}
-    for annotator, verdict, count in connection.execute(f"SELECT annotator, verdict, answers FROM people WHERE {named}", of):
+    said = connection.execute(f"SELECT annotator, verdict, answers FROM people WHERE {named}", of)
+    for annotator, verdict, count in said:
         verdicts[verdict] = verdicts.get(verdict, 0) + count
         if verdict != "skip" and count:
             people[annotator] = people.get(annotator, 0) + count
