@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import modest
+from modest.data.files import read_json
 from modest.data.purchases import FILE, KIND, add_purchase, fill_in, ordered, read_bought
 from modest.data.rounds import find_rounds
 from modest.types import Choice
@@ -44,6 +45,15 @@ def test_features_are_put_where_they_lack_in_the_scale_of_the_view(pool, source)
         assert stored[there] == pytest.approx(slope * given[there] + shift, abs=1e-5)
     fill_in(again, "sound", source["sound"][[7]], again.ids[[7]])
     assert modest.open(pool.path).present.all()
+    about = read_json(pool.path / "views" / "sound" / "given.json")
+    assert (about["bought"], about["absent"]) == (3, 0), "of both purchases"
+
+
+def test_a_row_of_zeros_is_no_value(source, tmp_path):
+    source["sound"][2] = np.nan
+    pool = modest.ingest(source, tmp_path / "pool")
+    with pytest.raises(ValueError, match="zero throughout"):
+        fill_in(pool, "sound", np.zeros((1, 2)), pool.ids[[2]])
 
 
 def test_raw_values_go_into_the_raw_column(tmp_path):

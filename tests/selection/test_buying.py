@@ -168,6 +168,7 @@ def test_budgets_taken_and_among():
     taken = np.zeros(60, dtype=bool)
     taken[lacks[3:]] = True
     assert sorted(buy(views, 3, "sound", predict, taken=taken).rows) == lacks[:3].tolist()
+    assert len(buy(views, 2 / len(lacks), "sound", predict, taken=taken)) == 2, "taken ones are among those that lack it"
     assert sorted(buy(views, 2, "sound", predict, among=np.isin(np.arange(60), lacks[:2])).rows) == lacks[:2].tolist()
     with pytest.raises(ValueError, match="only 3 rows are free"):
         buy(views, 4, "sound", predict, taken=taken)
@@ -180,6 +181,8 @@ def test_donors_may_be_named_and_likeness_measured_elsewhere():
     told = buy(views, 3, "sound", predict, donors=donors).reasons
     assert all(f"1 items like it, the nearest {views.ids[donors][0]}" in reason for reason in told)
     near = Views({name: np.ones((60, 1)) for name in views.names}, None, views.ids)
+    even = buy(views, 3, "sound", predict, near=near, neighbours=60).scores
+    assert even != pytest.approx(buy(views, 3, "sound", predict, neighbours=60).scores), "there all weigh the same"
     rows = np.flatnonzero(~views.present[:, 1])
     at, weight = plausible(near, views.present, rows, 1, views.present[:, 1], 3)
     assert np.ptp(weight) == pytest.approx(0.0), "all are alike there"
