@@ -168,7 +168,7 @@ def test_budgets_taken_and_among():
     taken = np.zeros(60, dtype=bool)
     taken[lacks[3:]] = True
     assert sorted(buy(views, 3, "sound", predict, taken=taken).rows) == lacks[:3].tolist()
-    assert len(buy(views, 2 / len(lacks), "sound", predict, taken=taken)) == 2, "taken ones are among those that lack it"
+    assert len(buy(views, 2 / len(lacks), "sound", predict, taken=taken)) == 2, "of all"
     assert sorted(buy(views, 2, "sound", predict, among=np.isin(np.arange(60), lacks[:2])).rows) == lacks[:2].tolist()
     with pytest.raises(ValueError, match="only 3 rows are free"):
         buy(views, 4, "sound", predict, taken=taken)
