@@ -182,9 +182,11 @@ def _build(path: Path, pool: Pool, told: dict[str, Any], progress: Callable[[int
         try:
             connection.execute("PRAGMA journal_mode = OFF")  # a file that is not finished is thrown away as a whole
             connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA cache_size = -32768")
             connection.execute("BEGIN")
             for statement in _TABLES:
                 connection.execute(statement)
+            connection.execute("INSERT INTO find (find, rank) VALUES ('hashsize', 16777216)")  # bytes sorted at once
             for rows, words in _rows(pool, told["modalities"]):
                 connection.executemany("INSERT INTO item VALUES (?, ?, ?, ?)", rows)
                 connection.executemany("INSERT INTO find (rowid, id, text, has) VALUES (?, ?, ?, ?)", words)

@@ -23,18 +23,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from modest.types import Float
-
 Answers = Sequence[Hashable]
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """Of items with two answers or more: ``items`` and ``pairs`` of answers to them; ``share`` of these pairs that
-    agree; ``alpha`` of Krippendorff; ``by_class`` the share of agreeing ones among the pairs in which a class is named
-    (twice the agreeing, over all mentions in pairs: how often another annotator confirms the class).
+    agree; ``alpha`` of Krippendorff; ``by_class`` how often, when one annotator names a class, another one does, too.
     """
 
     items: int
@@ -80,14 +75,14 @@ def fleiss_kappa(answers: Iterable[Answers]) -> float:
     >>> round(fleiss_kappa([["a", "a", "a"], ["b", "b", "a"], ["b", "b", "b"]]), 3)
     0.55
     """
-    counts, _ = _counts(answers)
-    each = counts.sum(axis=1)
-    if not len(counts) or each.min() != each.max() or each[0] < 2:
-        told = f"{int(each.min())} to {int(each.max())} answers" if len(counts) else "no items"
-        raise ValueError(f"answers has {told}; Fleiss' kappa needs as many for every item, 2 or more, else use alpha.")
-    agreeing = (counts * (counts - 1)).sum(axis=1) / (each * (each - 1))
-    shares = counts.sum(axis=0) / counts.sum()
-    return _beyond(float(agreeing.mean()), float((shares**2).sum()))
+    tables = _tables(answers)
+    each = sorted({table.total() for table in tables})
+    if len(each) != 1 or each[0] < 2:
+        told = " or ".join(map(str, each)) or "no"
+        raise ValueError(f"answers has items of {told} answers; give all as many, 2 or more, or use alpha.")
+    k, n = each[0], len(tables)
+    agreeing = sum(_ordered(table) for table in tables) / (n * k * (k - 1))
+    return _beyond(agreeing, sum((count / (n * k)) ** 2 for count in _sum(tables).values()))
 
 
 def krippendorff_alpha(answers: Iterable[Answers]) -> float:
@@ -98,14 +93,13 @@ def krippendorff_alpha(answers: Iterable[Answers]) -> float:
     >>> round(krippendorff_alpha([["a", "a", None], ["b", "b", "b"], ["b", "a"], ["a"]]), 3)
     0.5
     """
-    counts, _ = _counts(answers)
-    counts = counts[counts.sum(axis=1) > 1]
-    if not len(counts):
+    tables = [table for table in _tables(answers) if table.total() > 1]
+    names = _sum(tables)
+    n = names.total()
+    if not n:
         return float("nan")
-    n = float(counts.sum())
-    agreeing = float(((counts * (counts - 1)).sum(axis=1) / (counts.sum(axis=1) - 1)).sum()) / n
-    names = counts.sum(axis=0)
-    return _beyond(agreeing, float((names * (names - 1)).sum() / (n * (n - 1))))
+    agreeing = sum(_ordered(table) / (table.total() - 1) for table in tables) / n
+    return _beyond(agreeing, sum(count * (count - 1) for count in names.values()) / (n * (n - 1)))
 
 
 def agreement(answers: Iterable[Answers]) -> Agreement:
@@ -119,14 +113,16 @@ def agreement(answers: Iterable[Answers]) -> Agreement:
     """
     kept = [[one for one in item if one is not None] for item in answers]
     kept = [item for item in kept if len(item) > 1]
-    counts, names = _counts(kept)
-    each = counts.sum(axis=1)
-    pairs = float((each * (each - 1)).sum() / 2)
-    same = (counts * (counts - 1)).sum(axis=0) / 2
-    named = (counts * (each[:, None] - 1)).sum(axis=0)
-    share = float(same.sum()) / pairs if pairs else float("nan")
-    by_class = {name: float(2 * s / m) for name, s, m in zip(names, same, named)}
-    return Agreement(len(kept), int(pairs), share, krippendorff_alpha(kept), by_class)
+    same: Counter[Hashable] = Counter()
+    named: Counter[Hashable] = Counter()  # ordered pairs of answers to one item whose first one, or both, are the class
+    for table in _tables(kept):
+        for name, count in table.items():
+            same[name] += count * (count - 1)
+            named[name] += count * (table.total() - 1)
+    pairs = named.total() // 2
+    share = same.total() / named.total() if pairs else float("nan")
+    by_class = {name: same[name] / named[name] for name in named}
+    return Agreement(len(kept), pairs, share, krippendorff_alpha(kept), by_class)
 
 
 def majority(answers: Answers) -> tuple[Hashable | None, float]:
@@ -145,13 +141,22 @@ def majority(answers: Answers) -> tuple[Hashable | None, float]:
     return (None if len(counts) > 1 and counts[1][1] == most else best), share
 
 
-def _counts(answers: Iterable[Answers]) -> tuple[Float, list[Hashable]]:
-    """(items, classes) how often an item was given a class, and the classes in the order they came."""
-    tables = [Counter(one for one in item if one is not None) for item in answers]
-    names = list(dict.fromkeys(name for table in tables for name in table))
-    return np.array([[table[name] for name in names] for table in tables], dtype=np.float64).reshape(
-        len(tables), len(names)
-    ), names
+def _tables(answers: Iterable[Answers]) -> list[Counter[Hashable]]:
+    """How often each item was given each class."""
+    return [Counter(one for one in item if one is not None) for item in answers]
+
+
+def _sum(tables: Sequence[Counter[Hashable]]) -> Counter[Hashable]:
+    """How often each class was given."""
+    found: Counter[Hashable] = Counter()
+    for table in tables:
+        found.update(table)
+    return found
+
+
+def _ordered(table: Counter[Hashable]) -> int:
+    """Ordered pairs of answers to one item that agree."""
+    return sum(count * (count - 1) for count in table.values())
 
 
 def _beyond(agreeing: float, chance: float) -> float:
