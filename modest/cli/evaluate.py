@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def command(
     """Score a model: accuracy, macro accuracy, weighted F1, calibration error, for all modalities and for each alone.
 
     A modality counts where it is present; "by chance" is the calibration error of a perfectly calibrated model of
-    that confidence. The scores are also kept in the model's metrics.json, under evaluation and the split; --gap and
-    --patterns draw figures beside it.
+    that confidence. The scores are also kept in the model's metrics.json, under evaluation and the split, and in the
+    pool's history.jsonl with the number of labels; --gap and --patterns draw figures beside the former.
 
     Example: modest evaluate pool --model concat --laziness
     """
@@ -42,6 +43,7 @@ def command(
     from modest.classifier import load
     from modest.data import files
     from modest.data.hidden import masked
+    from modest.data.history import add_line
     from modest.data.pool import open as open_pool
 
     if split not in ("train", "val", "test"):
@@ -66,6 +68,8 @@ def command(
     metrics = files.read_json(path) if path.is_file() else {}
     plain = output.numbers(plain)
     files.write_json(path, {**metrics, "evaluation": {**metrics.get("evaluation", {}), split: plain}})
+    if "labelled" in metrics:
+        add_line(pool, _line(folder, metrics, plain))
     output.finish(plain, json, text, f"modest report {pool}" + (f" --model {model}" if patterns else ""))
 
 
@@ -95,6 +99,15 @@ def _scored(clf: Any, table: Any, rows: Any, fusion: list[str]) -> dict[str, Any
         other = {name: fuse_proba(found.modality, name)[0] for name in fusion}
         plain["fusion"] = {name: told(scores(y, p, None, classes)["fused"], p, every) for name, p in other.items()}
     return plain
+
+
+def _line(folder: Path, metrics: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """What the pool's history keeps of an evaluation; ``labelled`` and ``labels`` are those of the training."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    mask = told.get("mask", {}).get("sha256")
+    known = {key: metrics[key] for key in ("method", "labelled", "labels")}
+    scores = {key: told["fused"][key] for key in ("rows", "accuracy", "macro_accuracy", "weighted_f1")}
+    return {"time": now, "model": folder.name, **known, "split": told["split"], **scores, "mask": mask}
 
 
 def _row(name: str, own: dict[str, Any]) -> list[str]:

@@ -56,6 +56,7 @@ def command(
     import modest
     from modest.data.files import read_json
     from modest.data.hidden import masked
+    from modest.data.history import labelled
     from modest.encoders.spec import spec
     from modest.learning.presets import of_preset
     from modest.training import world
@@ -88,7 +89,8 @@ def command(
     clf = _trained(clf, table, folder, track_items, json, here)
     if not here.main:  # it has the same model
         return
-    metrics = {**_metrics(clf, seed), "start": start, **hidden(table)}
+    count, labels = labelled(table)
+    metrics = {**_metrics(clf, seed), "labelled": count, "labels": labels, "start": start, **hidden(table)}
     write_atomically(folder / RECORDS, json_module.dumps(metrics, indent=1).encode())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     then = f"modest report {pool} --cartography {name}" if track_items else f"modest evaluate {pool} --model {folder}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import modest
+from modest.data.history import read_history
 from modest.evaluation import accuracy, calibration
 from modest.learning.analyses import encoded, feature_gaps, fuse_proba, untrained
 from modest.learning.laziness import laziness, verdict
@@ -136,3 +137,20 @@ def test_where_a_model_started_is_remembered(trained, shell):
     (pair,) = told["gap"].values()
     assert pair["before"]["gap"] == pytest.approx(pair["after"]["gap"], abs=1e-6)
     assert all(own["alone_probe"] == own["joint_probe"] for own in told["laziness"].values())
+
+
+def test_an_evaluation_is_a_line_of_the_pools_history(trained, shell):
+    pool, _ = trained
+    before = len(read_history(pool.path))
+    place = pool.path / "models/late/metrics.json"
+    metrics = json.loads(place.read_text()) if place.is_file() else {}
+    evaluated(shell, pool)
+    assert len(read_history(pool.path)) == before  # the model was saved without the number of its labels
+    labels = {"method": "late", "labelled": 120, "labels": "0123456789abcdef"}
+    place.write_text(json.dumps({**metrics, **labels}))
+    told = json.loads(evaluated(shell, pool, "--split", "train", "--json"))
+    (line,) = read_history(pool.path)[before:]
+    assert {key: line[key] for key in labels} == labels
+    assert (line["split"], line["model"], line["mask"]) == ("train", "late", None)
+    assert all(line[key] == told["fused"][key] for key in ("rows", "accuracy", "macro_accuracy", "weighted_f1"))
+    assert line["time"].endswith("+00:00")

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import modest
 from modest.cli import predict, train
+from modest.data.history import labelled
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def test_train_then_predict(pool, tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["method"] == "late"
     assert metrics["classes"] == ["no", "yes"]
+    assert (metrics["labelled"], metrics["labels"]) == labelled(modest.open(pool))
     assert told["next"] == f"modest evaluate {pool} --model {folder}"
     out = tmp_path / "predictions.csv"
     result = call(predict.command, pool, "--model", folder, "--out", out)
