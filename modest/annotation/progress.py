@@ -7,6 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WINDOW = 600.0  # seconds that the rate looks back
+LEASED = "SELECT COUNT(DISTINCT task) FROM lease CROSS JOIN task ON number = task WHERE until > ? AND {named}"
+RATE = (
+    "SELECT COUNT(*), MIN(said.at) FROM said CROSS JOIN standing ON standing.said = said.number AND "
+    "standing.task = said.task AND standing.annotator = said.annotator CROSS JOIN task ON task.number = said.task "
+    "WHERE said.at > ? AND said.verdict <> 'skip' AND {named}"
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ def progress(connection: sqlite3.Connection, rounds: Sequence[int] | None, redun
         verdicts[verdict] = verdicts.get(verdict, 0) + count
         if verdict != "skip" and count:
             people[annotator] = people.get(annotator, 0) + count
-    leases = "SELECT COUNT(DISTINCT task) FROM lease CROSS JOIN task ON number = task WHERE until > ? AND"
-    leased = connection.execute(f"{leases} {named}", [now, *of]).fetchone()[0]
+    leased = connection.execute(LEASED.format(named=named), [now, *of]).fetchone()[0]
+    count, first = connection.execute(RATE.format(named=named), [now - WINDOW, *of]).fetchone()
     return Progress(
         total=total,
         done=done,
@@ -54,18 +60,7 @@ def progress(connection: sqlite3.Connection, rounds: Sequence[int] | None, redun
         leased=leased,
         answers=sum(people.values()),
         by_annotator=dict(sorted(people.items())),
-        per_minute=_rate(connection, named, of, now),
+        per_minute=count / max((now - first) / 60, 1.0) if count else 0.0,
         skipped=verdicts.get("skip", 0),
         unsure=verdicts.get("unsure", 0),
     )
-
-
-def _rate(connection: sqlite3.Connection, named: str, of: list[int], now: float) -> float:
-    """Answers per minute of late."""
-    count, first = connection.execute(
-        "SELECT COUNT(*), MIN(said.at) FROM said CROSS JOIN standing ON standing.said = said.number "
-        "AND standing.task = said.task AND standing.annotator = said.annotator CROSS JOIN task "
-        f"ON task.number = said.task WHERE said.at > ? AND said.verdict <> 'skip' AND {named}",
-        [now - WINDOW, *of],
-    ).fetchone()
-    return count / max((now - first) / 60, 1.0) if count else 0.0

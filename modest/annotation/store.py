@@ -26,8 +26,7 @@ TASKS = f"SELECT {TASK} FROM task WHERE round = ? AND (place, number) > (?, ?) O
 ANSWERED = "SELECT DISTINCT task FROM standing WHERE task > ? AND verdict <> 'skip' ORDER BY task LIMIT ?"
 STANDING = (
     f"SELECT {', '.join(f'said.{name}' for name in SAID.split(', '))} FROM standing "
-    "CROSS JOIN said ON said.number = standing.said WHERE standing.task = ? AND standing.verdict <> 'skip' "
-    "ORDER BY said.number"
+    "CROSS JOIN said ON said.number = standing.said WHERE standing.task = ? AND standing.verdict <> 'skip'"
 )
 
 
@@ -210,7 +209,7 @@ class Store:
 
     def answers(self, numbers: Iterable[int]) -> dict[int, list[Said]]:
         """What stands for some tasks: {number: answers, one per annotator, skips left out}; as they came."""
-        return {number: list(map(to_said, self._read(STANDING, number))) for number in numbers}
+        return {number: sorted(map(to_said, self._read(STANDING, number)), key=_number) for number in numbers}
 
     def standing(
         self, rounds: Sequence[int] | None = None, kind: str | None = None
@@ -242,3 +241,7 @@ class Store:
     def _read(self, query: str, *told: Any) -> list[Any]:
         with self._reading, failures(self.path):
             return self._reader.execute(query, told).fetchall()
+
+
+def _number(one: Said) -> int:
+    return one.number
