@@ -19,7 +19,7 @@ app = typer.Typer(
 
 # the command's file and name; each file holds one function called `command`, or an `app` of several
 COMMANDS = (
-    "demo", "doctor", "methods", "data", "ingest", "embed", "represent", "select", "pair", "train", "predict",
+    "demo", "doctor", "methods", "data", "ingest", "embed", "represent", "select", "pair", "labels", "train", "predict",
     "evaluate", "bench", "report",
 )  # fmt: skip
 

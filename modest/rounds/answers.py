@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Direction = tuple[str, str]
 Key = tuple[str, str, int]  # side, target, round
-NONE, EMPTY = "none of these", "empty"
+Line = tuple[str, Mapping[str, Any]]  # where it stands, and the task with its answer
+NONE, UNSURE, EMPTY = "none of these", "cannot tell", "empty"
 _WHERE = {"side": "as", "target": "for", "round": "in round"}
 
 
@@ -48,16 +49,21 @@ class Taken:
 
 
 def answer(
-    pool: Pool, path: str | Path, *, none: Literal["no_match", "skipped"] = "no_match", rest: bool = False
+    pool: Pool,
+    path: str | Path | Iterable[Line],
+    *,
+    none: Literal["no_match", "skipped"] = "no_match",
+    rest: bool = False,
 ) -> Taken:
-    """Read a file of answers into a pool; all of it or nothing.
+    """Read answers into a pool; all of them or nothing.
 
     Parameters
     ----------
     pool : Pool that asked
     path : the file of tasks, filled in (``.jsonl``; :mod:`modest.pairing.human` has the form), or a ``.csv`` with the
         columns id and match (several partners with ``|`` between; "none of these") and, where an id alone does not tell
-        the question, side, target and round; cost and annotator may be there
+        the question, side, target and round; cost and annotator may be there. Or lines as such a file would give
+        them: (where it stands, {"id": .., "answer": ..}); the answer "cannot tell" skips the row at its cost
     none : what "none of these" says: nobody is the partner, or nobody knows ("skipped": it may be asked again)
     rest : rows left empty are skipped, and may be asked again; without, they go on waiting
 
@@ -67,16 +73,16 @@ def answer(
         Naming file and line: an id that was not asked, a partner that is not in the pool, lacks the modality or is of
         another split, a line that cannot be read; or another run is writing.
     """
-    path = Path(path)
+    told = Path(path) if isinstance(path, str) else path
     with writing_pairs(pool.path):
         table = asked(pool.path)
         if not len(table):
             raise ValueError(f"{pool.path} has asked for no pair yet; run: modest pair choose {pool.path} --budget 200")
-        asking = _Asked(pool, table)
-        lines = [asking.line(told, task) for told, task in _tasks(path)]
+        asking = Asked(pool, table)
+        lines = [asking.line(*one) for one in (_tasks(told) if isinstance(told, Path) else told)]
         book, old = ledger(pool), len(read_pairs(pool.path))
         pairs, cost = count(book), book.cost
-        flags = _take(book, asking, lines, none, rest, path)
+        flags = _take(book, asking, lines, none, rest, told if isinstance(told, Path) else "answers")
         whole = as_table(book, pool)
         if len(whole) > old:
             write_pairs(pool.path, whole)
@@ -96,7 +102,7 @@ def answer(
 
 
 def _take(
-    book: Ledger, asking: _Asked, lines: Sequence[tuple[Key, Answer]], none: str, rest: bool, path: Path
+    book: Ledger, asking: Asked, lines: Sequence[tuple[Key, Answer]], none: str, rest: bool, path: Path | str
 ) -> list[Flag]:
     """Give the ledger all answers, question by question in the order of the file."""
     flags = []
@@ -114,7 +120,7 @@ def _take(
     return flags
 
 
-def _tasks(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _tasks(path: Path) -> Iterator[Line]:
     """(file and line, task) of a file of answers; of a CSV, ``match`` is the answer."""
     if path.suffix.lower() != ".csv":
         yield from task_lines(path)
@@ -137,7 +143,7 @@ def _tasks(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{path} line {reader.line_num}", {**task, "answer": said}
 
 
-class _Asked:
+class Asked:
     """All questions of a pool, looked up by the lines that answer them."""
 
     def __init__(self, pool: Pool, table: pd.DataFrame) -> None:
@@ -152,16 +158,17 @@ class _Asked:
 
     def line(self, told: str, task: Mapping[str, Any]) -> tuple[Key, Answer]:
         """(side, target, round) and answer of one task, rows those of the pool; not answered is the status EMPTY."""
-        one = self._question(told, task)
+        one = self.question(told, task)
         said = task.get("answer")
-        said = [] if isinstance(said, str) and said.strip().lower() == NONE else said
+        unsure = isinstance(said, str) and said.strip().lower() == UNSURE
+        said = [] if unsure or (isinstance(said, str) and said.strip().lower() == NONE) else said
         partners = said if isinstance(said, list) else [said]
         rows = () if said is None else tuple(self._partner(str(name), one, told) for name in partners)
         try:
             cost = float(task.get("cost", one["cost"]))
         except (TypeError, ValueError):
             raise ValueError(f"{told} has the cost {task['cost']!r}; write a number.") from None
-        status = EMPTY if said is None else "matched" if rows else "no_match"
+        status = EMPTY if said is None else "skipped" if unsure else "matched" if rows else "no_match"
         answer = Answer(self.place[one["id"]], rows, status, cost, str(task.get("annotator", "")))
         return (one["modality"], one["target"], int(one["round"])), answer
 
@@ -169,7 +176,7 @@ class _Asked:
         """Words about rows as words about ids."""
         return re.sub(r"\brow (\d+) of (\w+)", lambda found: f"{found[2]} {self.ids[int(found[1])]!r}", told)
 
-    def _question(self, told: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    def question(self, told: str, task: Mapping[str, Any]) -> dict[str, Any]:
         """The last question that a line can mean."""
         if "id" not in task:
             raise ValueError(f"{told} has no 'id'; keep what the task came with and fill in the answer only.")
