@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -47,7 +48,7 @@ def command(
     _show("\n" + tables[1] + "\n* best of its column, or tied with it", json)
     page = report.bench_page(first.out, pool, "modest demo: what a small budget buys")
     parts = [*page.parts[:1], *report.bench_parts(second.out)[:1], *page.parts[1:]]
-    path = report.write(report.Page(page.title, page.lead, parts, page.numbers), out / "report.html")
+    path = report.write(replace(page, parts=parts), out / "report.html")
     payload = {
         "report": path,
         "pool": pool.path,

@@ -1,69 +1,132 @@
-"""modest report: a pool or a bench as one HTML page."""
+"""modest report: a pool, a round, a model or a bench as one HTML page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from modest.cli import output
 from modest.cli.models import model_folder
 
+if TYPE_CHECKING:
+    from modest.report import Note, Page
+
 
 def command(
     source: Path = typer.Argument(..., help="Folder of a pool or of a bench."),
-    out: Path = typer.Option(Path("report.html"), help="The HTML file to write."),
+    round: int | None = typer.Option(None, "--round", help="For a pool: the page of this round."),
+    model: str | None = typer.Option(None, help="For a pool: the page of this model, see modest evaluate."),
+    out: Path | None = typer.Option(
+        None, help="The HTML file; left out, report.html here, in the round's or in the model's folder."
+    ),
+    tables: Path | None = typer.Option(None, help="A folder: every table as Parquet, every figure as PNG and SVG."),
     pool: Path | None = typer.Option(None, help="For a bench: the pool it ran on, to draw what was chosen."),
     views: str | None = typer.Option(None, help="For a pool: views to look at, image=NAME,text=NAME."),
     before: str | None = typer.Option(None, help="For a pool: views to put beside them, image=NAME,text=NAME."),
-    cartography: str | None = typer.Option(
+    cartography: str = typer.Option(
         None, help="A model of `modest train --track-items`: which items it learned, and which of them choices prefer."
-    ),
-    model: str | None = typer.Option(
-        None, help="A model looked at by `modest evaluate --patterns`: by presence pattern and missing rate."
     ),
     seed: int = output.SEED,
     json: bool = output.JSON,
 ) -> None:
-    """Write a report with plots and tables: one HTML file that needs nothing else.
+    """Write a report in words, plots and tables: one HTML file that needs nothing else.
 
-    A pool with two modalities of one width gets its modality gap drawn; --before shows how it was in other views.
-    --cartography shows which items a model learned early, late or never, and which of them every choice took;
-    --model what a model is worth where modalities are missing.
+    A pool's page tells where it stands; --round shows what a round chose and how it lies in the pool, --model how well
+    a model does. A pool with two modalities of one width gets its modality gap drawn; --before shows how it was in
+    other views. --cartography shows which items a model learned early, late or never, and which every choice took.
 
+    Example: modest report pool/
+    Example: modest report pool/ --round 2
+    Example: modest report pool/ --model first --tables tables/
     Example: modest report pool/ --views image=new,text=new --before image=old,text=old
     """
+    from modest import report
+
+    told = {"--views": views, "--before": before, "--round": round, "--model": model}
+    given = [name for name, value in told.items() if value is not None]
+    if (source / "protocol.json").is_file():
+        if given:
+            raise ValueError(f"{source} is a bench; {given[0]} belongs to the report of a pool.")
+        page, place, following = _bench(source, pool, cartography), Path("report.html"), None
+    elif (source / "config.json").is_file():
+        if pool is not None:
+            raise ValueError(f"{source} is a pool; --pool belongs to the report of a bench.")
+        page, place, following = _pool(source, told, cartography, seed)
+    else:
+        raise FileNotFoundError(f"{source} holds neither a pool nor a bench; give the folder of one of them.")
+    path = report.write(page, out or place)
+    written = [] if tables is None else report.write_tables(page, tables)
+    text = [*(f"{note.head}: {note.text}" for note in page.notes), f"report in {path}"]
+    text += [f"{len(written)} tables and figures in {tables}"] if tables is not None else []
+    payload = {"report": path, "sections": [part.title for part in page.parts], "tables": [str(one) for one in written]}
+    output.finish(payload, json, text, following)
+
+
+def _bench(source: Path, pool: Path | None, cartography: str | None) -> Page:
     from modest import report
     from modest.data.pool import open as open_pool
     from modest.data.tracked import Tracked
 
-    named = {"--views": _encoders(views, "--views"), "--before": _encoders(before, "--before")}
-    if (source / "protocol.json").is_file():
-        if any(given is not None for given in named.values()):
-            raise ValueError(f"{source} is a bench; --views and --before belong to the report of a pool.")
-        if model is not None:
-            raise ValueError(f"{source} is a bench; --model belongs to the report of a pool.")
-        if cartography is not None and pool is None:
-            raise ValueError("--cartography names a model of the pool the bench ran on; name that pool by --pool.")
-        tracked = None if cartography is None or pool is None else Tracked.load(model_folder(pool, cartography))
-        page = report.bench_page(source, None if pool is None else open_pool(pool), tracked=tracked)
-    elif (source / "config.json").is_file():
-        tracked = None if cartography is None else Tracked.load(model_folder(source, cartography))
-        looked = None if model is None else (model, _evaluation(model_folder(source, model)))
-        page = report.pool_page(open_pool(source), named["--views"], named["--before"], seed, tracked, looked)
-    else:
-        raise FileNotFoundError(f"{source} holds neither a pool nor a bench; give the folder of one of them.")
-    path = report.write(page, out)
-    output.finish({"report": path, "sections": [part.title for part in page.parts]}, json, [f"report in {path}"])
+    if cartography is not None and pool is None:
+        raise ValueError("--cartography names a model of the pool the bench ran on; name that pool by --pool.")
+    tracked = None if cartography is None or pool is None else Tracked.load(model_folder(pool, cartography))
+    return report.bench_page(source, None if pool is None else open_pool(pool), tracked=tracked)
 
 
-def _evaluation(folder: Path) -> dict[str, Any]:
-    """What ``modest evaluate`` kept of a model, by split."""
-    from modest.data.files import read_json
+def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int) -> tuple[Page, Path, str | None]:
+    """A page of a pool, where it goes, and the command to run next."""
+    from modest import report
+    from modest.data.pool import open as open_pool
+    from modest.data.tracked import Tracked
 
-    path = folder / "metrics.json"
-    return dict(read_json(path).get("evaluation", {})) if path.is_file() else {}
+    views, before = (_encoders(told[name], name) for name in ("--views", "--before"))
+    number, model = told["--round"], told["--model"]
+    alone = {"--before": before, "--cartography": cartography, "--round": number}
+    if number is not None and model is not None:
+        raise ValueError("--round and --model are two pages; give one of them.")
+    opened, advice = open_pool(source), _advice(source)
+    command = advice.command if advice is not None else None
+    if model is not None:
+        given = [name for name, value in {**alone, "--views": views}.items() if value is not None]
+        if given:
+            raise ValueError(f"{given[0]} belongs to the page of the pool; leave it out, or leave out --model.")
+        folder = model_folder(source, model)
+        return report.run_page(opened, folder, advice), folder / "report.html", command
+    answers = _answers(source, number)
+    if number is not None:
+        given = [name for name in ("--before", "--cartography") if alone[name] is not None]
+        if given:
+            raise ValueError(f"{given[0]} belongs to the page of the pool; leave it out, or leave out --round.")
+        page = report.round_page(opened, number, views, seed, answers, advice)
+        return page, source / "rounds" / str(number) / "report.html", command
+    tracked = None if cartography is None else Tracked.load(model_folder(source, cartography))
+    page = report.pool_page(opened, views, before, seed, tracked, answers=answers, advice=advice)
+    return page, Path("report.html"), command
+
+
+def _advice(pool: Path) -> Note | None:
+    """What to do now, as `modest next` says it."""
+    return None
+
+
+def _answers(pool: Path, number: int | None) -> Any:
+    """What people said on the page, of all rounds or of one; None where the page was never used."""
+    from modest.annotation.schema import FILE
+
+    if not (pool / FILE).is_file():
+        return None
+    from modest.annotation.store import Store
+    from modest.report.people import columns
+
+    with Store(pool) as store:
+        rows = [
+            (task.number, task.kind, task.id, one.annotator, one.verdict, ",".join(one.value), one.at, one.seconds)
+            for task, said in store.standing(None if number is None else [number])
+            for one in said
+        ]
+    return columns(rows)
 
 
 def _encoders(text: str | None, option: str) -> dict[str, str] | None:

@@ -1,9 +1,11 @@
-"""One self-contained HTML page: plots as SVG, tables, protocol and hashes; nothing is loaded from anywhere."""
+"""One self-contained HTML page: words, plots as SVG, tables, pictures of items; nothing is loaded from anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,41 @@ from modest.data import files
 from modest.report.plots import svg
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One modality of an item as people see it: ``name``, and a JPEG ``picture``, a ``drawing`` (SVG) or ``text``."""
+
+    name: str
+    text: str = ""
+    picture: bytes = b""
+    drawing: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An item, or a pair of two: its ``title`` (ids), what is ``shown`` of it, and a ``note`` below."""
+
+    title: str
+    shown: Sequence[Shown] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One of the few things to know before all else: a ``head``, a sentence or two, a ``command`` to run."""
+
+    head: str
+    text: str
+    command: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One section of a page: ``title``, a sentence of ``text``, ``figure`` with ``caption``, ``table``, ``facts``.
+    """One section of a page: ``title``, a sentence of ``text``, ``figure`` with ``caption``, ``cards``, ``table``.
 
-    ``facts`` are (name, value) pairs, shown as a list. ``wide`` gives the part the page's whole width.
+    ``cards``: heading -> items shown below it. ``facts`` are (name, value) pairs, shown as a list. ``wide`` gives the
+    part the page's whole width. ``data``: the plain numbers behind figure and table, for files (``export.py``); left
+    out, the table is.
     """
 
     title: str
@@ -29,35 +61,49 @@ class Part:
     table: pd.DataFrame | None = None
     facts: Sequence[tuple[str, Any]] = ()
     wide: bool = True
+    cards: Mapping[str, Sequence[Card]] = field(default_factory=dict)
+    data: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A report: ``title``, one ``lead`` sentence, ``figures`` for the eye as (value, what it is), and its parts."""
+    """A report: ``title``, one ``lead`` sentence, ``notes`` in words, ``numbers`` as (value, what it is), its parts."""
 
     title: str
     lead: str
     parts: Sequence[Part]
     numbers: Sequence[tuple[str, str]] = ()
+    notes: Sequence[Note] = ()
 
 
 def html(page: Page) -> str:
     """Return the page as one HTML document. Equal pages give equal text."""
-    template = Environment(loader=PackageLoader("modest.report", "."), autoescape=True, trim_blocks=True).get_template(
-        "page.html"
-    )
+    room = Environment(loader=PackageLoader("modest.report", "."), autoescape=True, trim_blocks=True)
+    room.filters["base64"] = lambda content: b64encode(content).decode()
     parts = [
         {
             "part": part,
-            "svg": None if part.figure is None else svg(part.figure),
+            "slug": slug(part.title, k),
+            "svg": None if part.figure is None else svg(part.figure, transparent=True),
             "head": [] if part.table is None else [str(column) for column in part.table.columns],
             "rows": []
             if part.table is None
             else [[_cell(v) for v in row] for row in part.table.itertuples(index=False)],
         }
-        for part in page.parts
+        for k, part in enumerate(page.parts, start=1)
     ]
-    return template.render(page=page, parts=parts)
+    return room.get_template("page.html").render(page=page, parts=parts)
+
+
+def slug(title: str, number: int) -> str:
+    """Name of a section in links and files: its number and its title in plain letters.
+
+    Examples
+    --------
+    >>> slug("By presence pattern, test", 3)
+    '03-by-presence-pattern-test'
+    """
+    return f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')[:60]}".rstrip("-")
 
 
 def write(page: Page, path: str | Path) -> Path:

@@ -156,11 +156,12 @@ def choice_map(points: NDArray[Any], rows: Any, labels: Sequence[str | None] | N
     return figure
 
 
-def svg(figure: Figure) -> str:
-    """SVG element of a figure, same figure same bytes, without the XML header."""
+def svg(figure: Figure, transparent: bool = False) -> str:
+    """SVG element of a figure, same figure same bytes, without the XML header; on white ground or on none."""
     buffer = io.StringIO()
+    options: Any = {"bbox_inches": "tight", "metadata": {"Date": None, "Creator": None}, "transparent": transparent}
     with rc_context(_STYLE):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", **options)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -38,9 +38,10 @@ def modest_says(monkeypatch, capsys):
 def test_a_pool_gets_its_gap_drawn(pool, tmp_path, modest_says):
     code, stdout, err = modest_says("report", pool.path, "--out", tmp_path / "r.html", "--json")
     assert code == 0, err
-    assert json.loads(stdout)["sections"] == ["Modalities", "Modality gap"]
+    sections = ["Near-duplicates", "Items that agree most and least", "Modalities", "Modality gap", "Provenance"]
+    assert json.loads(stdout)["sections"] == sections
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 1
+    assert page.count("<figure") == 2
     assert f"{modality_gap(pool.views()).gap:.4f}" in page
 
 
@@ -49,7 +50,7 @@ def test_before_and_after_in_one_figure(pool, tmp_path, modest_says):
     code, _, err = modest_says("report", pool.path, *named, "--out", tmp_path / "r.html")
     assert code == 0, err
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 1
+    assert page.count("<figure") == 2
     before, after = (modality_gap(pool.views(dict.fromkeys(pool.names, e))).gap for e in ("given", "clip"))
     for words in (f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}"):
         assert words in page
@@ -67,7 +68,7 @@ def test_widths_that_differ_are_said_in_the_page(pool, tmp_path, modest_says):
     code, _, err = modest_says("report", pool.path, "--views", "image=pixels,text=clip", "--out", tmp_path / "r.html")
     assert code == 0, err
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 0
+    assert page.count("<figure") == 0
     assert "No gap is drawn: image by pixels has 7, text by clip has 5 features" in page
 
 
@@ -93,4 +94,4 @@ def test_a_bench_has_no_views(tmp_path, modest_says):
     (tmp_path / "protocol.json").write_text("{}")
     code, _, err = modest_says("report", tmp_path, "--views", "image=a,text=b", "--out", tmp_path / "r.html")
     assert code == 2
-    assert "belong to the report of a pool" in err
+    assert "--views belongs to the report of a pool" in err

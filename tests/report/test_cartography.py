@@ -133,7 +133,8 @@ def test_a_pool_is_reported_with_its_rounds(pool, says, tmp_path):
     page = ("report", pool.path, "--cartography", "first", "--out", tmp_path / "r.html", "--json")
     code, out, err = says(*page)
     assert code == 0, err
-    assert json.loads(out)["sections"] == ["Modalities", "Classes", "What the model learned"]
+    found = json.loads(out)["sections"]
+    assert found == ["Classes", "Near-duplicates", "Modalities", "What the model learned", "Provenance"]
     free = Tracked.load(pool.path / "models" / "first").ids[:6]
     pool.add(modest.select(pool.views(rows=np.flatnonzero(pool.split != "train")), 2, method="random"))
     code, out, err = says(*page)  # of a round that waits for its labels there is nothing to tell
@@ -142,7 +143,7 @@ def test_a_pool_is_reported_with_its_rounds(pool, says, tmp_path):
     pool.add(modest.select(pool.views(rows=np.flatnonzero(np.isin(pool.ids, free))), 4, method="kcenter"))
     code, out, err = says(*page)
     assert code == 0, err
-    assert json.loads(out)["sections"][-2:] == ["What the model learned", "Which items a choice prefers"]
+    assert json.loads(out)["sections"][-3:-1] == ["What the model learned", "Which items a choice prefers"]
     assert "2: kcenter" in (tmp_path / "r.html").read_text()
     assert "1: random" not in (tmp_path / "r.html").read_text()
 
@@ -161,7 +162,7 @@ def test_a_bench_is_reported_at_the_budget_nearest_five_percent(pool, says, tmp_
     assert code == 0, err
     text = (tmp_path / "r.html").read_text()
     assert "3 items per choice" in text
-    part = report.bench_parts(protocol.out, tracked=Tracked.load(pool.path / "models" / "first"))[-2]
+    part = report.bench_parts(protocol.out, tracked=Tracked.load(pool.path / "models" / "first"))[-3]
     assert part.table["choice"].tolist() == ["random", "kcenter"]
 
 

@@ -72,17 +72,17 @@ def test_the_default_views_of_a_pool_are_drawn_with_their_figures(pool):
 
 def test_the_page_of_a_pool_holds_it(pool):
     page = report.pool_page(pool, BOTH)
-    assert [part.title for part in page.parts] == ["Modalities", "Classes", "Modality gap"]
-    assert page.parts[0].table["share"].tolist() == ["100.0 %", "91.7 %"]
+    assert [part.title for part in page.parts][-3:] == ["Modalities", "Modality gap", "Provenance"]
+    assert page.parts[-3].table["share"].tolist() == ["100.0 %", "91.7 %"]
     text = report.html(page)
-    assert text.count("<svg") == 2
+    assert text.count("<figure") == 3
     assert report.html(report.pool_page(pool, BOTH)) == text
 
 
 def test_views_named_are_those_shown(pool):
     page = report.pool_page(pool, OLD)
-    assert page.parts[0].table["share"].tolist() == ["90.0 %", "100.0 %"]
-    assert column(page.parts[-1], "here")["gap: distance of the means"] == f"{modality_gap(pool.views(OLD)).gap:.4f}"
+    assert page.parts[-3].table["share"].tolist() == ["90.0 %", "100.0 %"]
+    assert column(page.parts[-2], "here")["gap: distance of the means"] == f"{modality_gap(pool.views(OLD)).gap:.4f}"
 
 
 def test_before_and_after_stand_side_by_side_over_the_same_items(pool):

@@ -75,9 +75,12 @@ def pool(tmp_path):
 
 def test_a_pool_without_rounds_shows_modalities_and_classes(pool):
     built = report.pool_page(pool)
-    assert [part.title for part in built.parts] == ["Modalities", "Classes", "Modality gap"]
-    assert built.parts[0].table["share"].tolist() == ["100.0 %", "80.0 %"]
-    assert "image by given has 4, audio by given has 3 features" in built.parts[2].text
+    assert [part.title for part in built.parts] == [
+        "Classes", "Near-duplicates", "Items that agree most and least", "Modalities", "Modality gap", "Provenance"
+    ]  # fmt: skip
+    held, gap = built.parts[3:5]
+    assert held.table["share"].tolist() == ["100.0 %", "80.0 %"]
+    assert "image by given has 4, audio by given has 3 features" in gap.text
     assert {what: value for value, what in built.numbers}["items"] == "60"
 
 
@@ -85,8 +88,10 @@ def test_a_round_is_drawn_where_its_items_lie(pool):
     choice = modest.select(pool.views(), 6, method="kcenter")
     pool.add(choice)
     built = report.pool_page(pool)
-    assert [part.title for part in built.parts] == ["Modalities", "What was chosen", "Classes bought", "Modality gap"]
-    chosen = [c for c in built.parts[1].figure.axes[0].collections if len(c.get_offsets())][1]
+    assert [part.title for part in built.parts][:4] == [
+        "What was chosen", "Classes bought", "Coverage and redundancy", "Near-duplicates"
+    ]  # fmt: skip
+    chosen = [c for c in built.parts[0].figure.axes[0].collections if len(c.get_offsets())][1]
     expected = report.plane(pool.views())[choice.rows]
     np.testing.assert_allclose(chosen.get_offsets(), expected)
-    assert report.html(built).count("<svg") == 2
+    assert report.html(built).count("<figure") == 4

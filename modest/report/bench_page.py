@@ -1,8 +1,7 @@
-"""What stands on a report: the sections of a bench, and the page of a pool."""
+"""The page of a bench: curves and where they say enough, missing rates, modalities, what was chosen, its protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from modest.bench.store import Store, about_bench, results
 from modest.bench.tables import grid, summarise
 from modest.data.pool import Pool
 from modest.data.tracked import Tracked
-from modest.evaluation import class_balance, curve
+from modest.evaluation import area, curve, saving
+from modest.evaluation.enough import enough
 from modest.report import plots
-from modest.report.cartography import bench_choices, cartography_parts, pool_choices
-from modest.report.gap import gap_parts
-from modest.report.html import Page, Part
-from modest.report.patterns import missing_parts, model_parts
-from modest.report.plane import plane
-
-_MOST_POINTS = 20_000  # dots on a map
+from modest.report.cartography import bench_choices, cartography_parts
+from modest.report.chosen import choice_parts
+from modest.report.growth import growth_part
+from modest.report.html import Note, Page, Part
+from modest.report.patterns import missing_parts
+from modest.report.provenance import provenance_part
+from modest.report.spread_parts import spread_parts
 
 
 def bench_page(
@@ -42,7 +42,8 @@ def bench_page(
         (str(len(first["modalities"])), "modalities"),
         (f"{len(results(folder)):,}", "cells finished"),
     ]
-    return Page(title, lead, bench_parts(folder, pool, tracked), numbers)
+    parts = bench_parts(folder, pool, tracked)
+    return Page(title, lead, parts, numbers, [_done(about), *_brought(results(folder), about, pool)])
 
 
 def bench_parts(folder: str | Path, pool: Pool | None = None, tracked: Tracked | None = None) -> list[Part]:
@@ -61,6 +62,7 @@ def bench_parts(folder: str | Path, pool: Pool | None = None, tracked: Tracked |
         of = f" on {name}" if len(about["sets"]) > 1 else ""
         if own["items"].nunique() > 1:
             parts += _budgets(own, told, about["protocol"], of)
+            parts.append(_growth(own, of))
         if own["missing"].nunique() > 1:
             parts += missing_parts(own, of)
         parts.append(_modalities(own, told, of))
@@ -69,90 +71,58 @@ def bench_parts(folder: str | Path, pool: Pool | None = None, tracked: Tracked |
         if tracked is not None:
             choices, items = bench_choices(folder, own, told["budget_share"], about["protocol"]["methods"])
             parts += cartography_parts(tracked, choices, f"{items:,} items per choice. ")
-    return [*parts, _protocol(about)]
+    return [*parts, _protocol(about), provenance_part(pool)]
 
 
-def pool_page(
-    pool: Pool,
-    views: Mapping[str, str] | None = None,
-    before: Mapping[str, str] | None = None,
-    seed: int = 0,
-    tracked: Tracked | None = None,
-    model: tuple[str, Mapping[str, Any]] | None = None,
-) -> Page:
-    """Page of a pool: its modalities, its classes, what its latest round chose, its cartography and modality gap.
-
-    ``views`` and ``before`` (modality -> encoder) and ``seed`` as in :func:`modest.report.gap.gap_parts`, with its
-    errors; modalities not named in ``views`` are shown by their default encoder. ``tracked``: what a training noted of
-    the pool's items, with the errors of :func:`modest.report.cartography.cartography_parts`. ``model``: a model's name
-    and the evaluation in its metrics.json, with the errors of :func:`modest.report.patterns.model_parts`.
-    """
-    labels = pool.labels
-    asked: Any = {**dict.fromkeys(pool.names), **(views or {})}
-    known = sum(label is not None for label in labels)
-    numbers = [
-        (f"{len(pool):,}", "items"),
-        (f"{known:,}", "with a label"),
-        (str(len(pool.classes)), "classes"),
-        (str(len(pool.rounds)), "rounds"),
-    ]
-    opened = pool.views(asked) if pool.names else None
-    widths = {} if opened is None else opened.shape
-    present = (
-        np.ones((len(pool), len(widths)), dtype=bool) if opened is None or opened.present is None else opened.present
-    )
-    held = pd.DataFrame(
-        {
-            "modality": list(widths),
-            "features": [width for _, width in widths.values()],
-            "items that have it": [f"{int(k):,}" for k in present.sum(axis=0)],
-            "share": [f"{100 * k:.1f} %" for k in present.mean(axis=0)],
-        }
-    )
-    parts = [Part("Modalities", "How many items have each modality.", table=held)]
-    if pool.rounds:
-        last = pool.rounds[-1]
-        ids = last.choice.sort_values("order")["id"].astype(str).to_numpy()
-        row = dict(zip(pool.ids.tolist(), range(len(pool))))
-        chosen = np.array([row[name] for name in ids], dtype=np.int64)
-        method = str(last.manifest.get("method", ""))
-        told = f"round {last.number}: {len(chosen)} items chosen by {method}"
-        parts += choice_parts(pool, chosen, method, told, asked)
-    elif known:
-        parts.append(Part("Classes", figure=plots.class_bars(class_balance(labels, np.arange(len(pool))))))
-    if tracked is not None:
-        parts += cartography_parts(tracked, pool_choices(pool, tracked), "By number and method of the round. ")
-    if model is not None:
-        parts += model_parts(model[1], model[0])
-    parts += gap_parts(pool, views, before, seed)
-    return Page(f"Pool {pool.path.name}", "What the pool holds and what was chosen from it.", parts, numbers)
+def _done(about: dict[str, Any]) -> Note:
+    protocol = about["protocol"]
+    learners = protocol.get("learners") or protocol.get("learner")
+    named = ", ".join(learners) if isinstance(learners, list) else str(learners)
+    text = f"{', '.join(protocol['methods'])} chose what to label; {named} learned from it, {protocol['seeds']} times"
+    return Note("What was done", f"{text} with another subsample and seed.")
 
 
-def choice_parts(
-    pool: Pool, chosen: Any, method: str, told: str, encoders: Mapping[str, str] | None = None
-) -> list[Part]:
-    """Chosen rows (in the frame of the pool) on a map, and their classes beside the training pool's, if labelled.
+def _brought(frame: pd.DataFrame, about: dict[str, Any], pool: Pool | None) -> list[Note]:
+    """What the best way of choosing saves against random, on the first set, and what to do with it."""
+    name = next(iter(about["sets"]))
+    own = frame[(frame["set"] == name) & (frame["missing"] == frame["missing"].min())]
+    own = own[own["learner"] == own["learner"].iloc[0]]
+    curves = _curves(own)
+    if not curves or len(next(iter(curves.values()))[0]) < 2:
+        return []
+    best = max(curves, key=lambda method: area(curves[method][0], curves[method][1].mean(axis=0)))
+    n, values = curves[best]
+    text = f"{best} is best over all budgets: {100 * values.mean(axis=0)[0]:.1f} % with {n[0]:,.0f} labels"
+    if "random" in curves and best != "random":
+        other_n, other = curves["random"]
+        text += f", random {100 * other.mean(axis=0)[0]:.1f} %"
+        saved = saving(n, values.mean(axis=0), other_n, other.mean(axis=0))
+        if saved == saved:
+            text += f". It reaches what random reaches with {other_n[-1]:,.0f} labels on {100 * saved:.0f} % fewer"
+    found = enough(n, values)
+    more = "" if found.at is None else f"; on this curve, enough is at about {found.at:,.0f} labels"
+    place = "POOL" if pool is None else pool.path
+    command = f"modest select {place} --method {best} --budget {int(n[0])}"
+    return [Note("What it brought", text + "."), Note("What to do", f"Choose with {best}{more}.", command)]
 
-    ``encoders`` (modality -> encoder) name the views drawn, as in ``pool.views``.
-    """
-    labels, train = pool.labels, pool.split == "train"
-    rows = np.flatnonzero(train)
-    if len(rows) > _MOST_POINTS:
-        rows = np.union1d(rows[:: -(-len(rows) // _MOST_POINTS)], chosen)
-    rows = np.union1d(rows, chosen)
-    place = np.searchsorted(rows, chosen)
-    figure = plots.choice_map(plane(pool.views(encoders, rows=rows)), place, labels[rows].tolist(), method)
-    caption = "Each dot is an item, standardised views side by side, projected on their two principal directions."
-    parts = [Part("What was chosen", told[:1].upper() + told[1:] + ".", figure, caption)]
-    inside = chosen[train[chosen]]  # `--split all` may choose others, which the training pool's classes do not count
-    if any(labels[row] is not None for row in inside):
-        balance = class_balance(labels[train], np.searchsorted(np.flatnonzero(train), inside))
-        missed = f"; {len(balance.missed)} without any chosen item" if balance.missed else "; every class has one"
-        text = (
-            f"{len(balance.classes)} classes{missed}. Distance between the two distributions: {balance.distance:.2f}."
-        )
-        parts.append(Part("Classes bought", text, plots.class_bars(balance)))
-    return parts
+
+def _curves(own: pd.DataFrame) -> dict[str, tuple[Any, Any]]:
+    """method -> (T,) budgets and (S, T) accuracies, of the seeds that have every budget."""
+    found = {}
+    for method, cells in own.groupby("method", sort=False):
+        wide = cells.pivot_table(index="seed", columns="items", values="accuracy").dropna()
+        if len(wide):
+            found[str(method)] = (wide.columns.to_numpy(dtype=float), wide.to_numpy(dtype=float))
+    return found
+
+
+def _growth(own: pd.DataFrame, of: str) -> Part:
+    """The curve of the method and learner that are best at the largest budget, continued."""
+    cells = own[own["missing"] == own["missing"].min()]
+    top = cells[cells["items"] == cells["items"].max()].groupby(["method", "learner"], sort=True)["accuracy"].mean()
+    method, learner = top.idxmax()
+    n, values = _curves(cells[(cells["learner"] == learner) & (cells["method"] == method)])[method]
+    return growth_part(n, values, f"{method} with {learner}", "accuracy on the test rows", f"Is it enough?{of}")[0]
 
 
 def _budgets(own: pd.DataFrame, told: dict[str, Any], protocol: dict[str, Any], of: str) -> list[Part]:
@@ -201,7 +171,19 @@ def _choice(folder: Path, own: pd.DataFrame, pool: Pool) -> list[Part]:
     if items >= 0.5 * len(pool):
         return []
     chosen = np.array([position[name] for name in ids], dtype=np.int64)
-    return choice_parts(pool, chosen, method, f"{items} items chosen by {method}, seed {row['seed']}")
+    told = f"{items} items chosen by {method}, seed {row['seed']}"
+    return [*choice_parts(pool, chosen, method, told), *_lying(pool, chosen, method)]
+
+
+def _lying(pool: Pool, chosen: Any, method: str) -> list[Part]:
+    opened = pool.views()
+    there = pool.split == "train"
+    there &= True if opened.present is None else opened.present.any(axis=1)
+    place, chosen = np.flatnonzero(there), chosen[there[chosen]]
+    if not len(chosen):
+        return []
+    nothing = np.empty(0, dtype=np.int64)
+    return spread_parts(pool, opened[place], place, np.searchsorted(place, chosen), nothing, method)[0]
 
 
 def _protocol(about: dict[str, Any]) -> Part:
