@@ -125,6 +125,7 @@ def listening(host: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        found.listen(128)  # who comes before the server is up waits for it
     except (OSError, OverflowError) as error:
         told = getattr(error, "strerror", None) or str(error)
         raise OSError(f"cannot listen on {host}:{port} ({told}); choose another with --host or --port.") from None

@@ -19,8 +19,8 @@ app = typer.Typer(
 
 # the command's file and name; each file holds one function called `command`, or an `app` of several
 COMMANDS = (
-    "demo", "doctor", "methods", "data", "ingest", "embed", "represent", "select", "pair", "labels", "train", "predict",
-    "evaluate", "bench", "report",
+    "demo", "doctor", "methods", "data", "ingest", "embed", "represent", "select", "pair", "annotate", "labels",
+    "train", "predict", "evaluate", "bench", "report", "next",
 )  # fmt: skip
 
 for _name in COMMANDS:

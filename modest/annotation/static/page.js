@@ -10,7 +10,7 @@ if (work) {
   const box = "modest " + work.dataset.annotator + " " + document.querySelector(".home span").textContent;
   const done = new Set(); // tasks answered here, which the server may hand out again before it has heard
   const given = new Map(); // what was said here, to mark it when it is taken back
-  let outbox = [], sending = false, moving = false, shownAt = 0, away = 0, hiddenAt = 0, searched = 0, turn = 0;
+  let outbox = [], sending = false, moving = false, shownAt = 0, away = 0, hiddenAt = 0, searched = 0, soon = 0, turn = 0;
 
   const task = () => stage.querySelector(".task");
   const number = (article) => Number(article.dataset.task);
@@ -262,6 +262,7 @@ if (work) {
     try {
       const told = await ask("/api/search?" + query);
       if (asked !== searched || article !== task()) return;
+      list.dataset.text = text;
       const kept = more ? [] : [...list.children].filter((card) => card.hasAttribute("data-chosen"));
       if (!more) list.replaceChildren(...kept);
       list.insertAdjacentHTML("beforeend", told.html);
@@ -272,6 +273,17 @@ if (work) {
     } catch (error) {
       complain(error.status ? error.message : "The server cannot be reached.");
     }
+  }
+
+  // Enter takes the first one found; one that has not been seen yet only if it is what was typed, to the letter
+  async function pick(text) {
+    const article = task(), list = stage.querySelector(".results");
+    const seen = list.dataset.text === text;
+    clearTimeout(soon);
+    if (!seen) await search(false);
+    const first = list.querySelector(".choose");
+    if (!first || article !== task()) return;
+    if (seen || first.dataset.partner === text) choose(first); else first.focus();
   }
 
   // ---- hands
@@ -296,8 +308,7 @@ if (work) {
       else if (!part("new-class").hidden) part("new-class").focus();
     } else if (event.key === "Enter" && event.target.name === "search") {
       event.preventDefault();
-      const first = stage.querySelector(".results .choose");
-      if (first) first.focus();
+      pick(event.target.value.trim());
     }
   }
 
@@ -338,7 +349,6 @@ if (work) {
     const button = event.target.closest(".class");
     if (button) say("label", [button.dataset.class], button);
   });
-  let soon = 0;
   stage.addEventListener("input", (event) => {
     if (event.target.name !== "search") return;
     clearTimeout(soon);
