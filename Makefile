@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint types check bench clean
+.PHONY: setup demo test lint types check bench check-labelstudio clean
 PY := .venv/bin/python
 export UV_COMPILE_BYTECODE := 1
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
@@ -30,6 +30,15 @@ check: lint types test
 
 bench: setup
 	$(PY) -m benchmarks
+
+# Label Studio's SDK wants another numpy and much else, so it has an environment of its own
+build/labelstudio/.ok:
+	python3 -m venv build/labelstudio
+	build/labelstudio/bin/pip install -q --disable-pip-version-check label-studio-sdk==2.1.2
+	touch $@
+
+check-labelstudio: setup build/labelstudio/.ok
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.labelstudio --into docs/results/2026-11-22-labelstudio.md
 
 clean:
 	rm -rf .venv build *.egg-info
