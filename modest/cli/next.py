@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from modest.cli.output import JSON, finish
 
 if TYPE_CHECKING:
+    from modest.annotation.opinions import Opinion
     from modest.data.pool import Pool
+
+QUESTION = ("id", "modality", "target", "round")
 
 
 def command(
@@ -30,31 +33,44 @@ def command(
     if not threshold > 0:
         raise ValueError(f"--threshold {threshold:g} must be above 0; 1 is one point of accuracy.")
     opened = open_pool(pool)
-    waiting, unclear = _said(opened)
+    waiting, unclear = said(opened)
     found = advise(opened, waiting, unclear, threshold / 100)
     payload = {"action": found.action, "why": found.why, "command": found.command, "facts": dict(found.facts)}
     finish(payload, json, [f"{found.action}: {found.why}"], found.command)
 
 
-def _said(pool: Pool) -> tuple[int, set[str]]:
-    """How many questions have answers that are not in the pool yet, and ids whose answers made no label."""
+def said(pool: Pool) -> tuple[int, set[Any]]:
+    """How many questions have answers that are not in the pool yet, and those whose answers decided nothing."""
     from modest.annotation.exchange import said_on_page
     from modest.annotation.labels import read_log
     from modest.annotation.schema import FILE
     from modest.annotation.store import Store
-    from modest.rounds.book import pending
 
-    log = read_log(pool.path)
-    taken = set(zip(log["id"], log["annotator"], log["label"].fillna("")))
-    told = []
+    told: list[Opinion] = []
     if (pool.path / FILE).is_file():
         with Store(pool.path) as store:
             told = said_on_page(store.standing())
+    labels, unlabelled = _labels(pool, [one for one in told if one.kind == "label"], read_log(pool.path))
+    pairs, unpaired = _pairs(pool, [one for one in told if one.kind == "pair"])
+    return labels + pairs, unlabelled | unpaired
+
+
+def _labels(pool: Pool, told: list[Opinion], log: Any) -> tuple[int, set[Any]]:
+    """Of items: an answer waits until the log of what was taken in has it."""
     known = {name for name, label in zip(pool.ids.tolist(), pool.labels) if label is not None}
-    labels = [one for one in told if one.kind == "label" and one.id not in known]
-    new = {one.id for one in labels if one.said and (one.id, one.annotator, one.said[0]) not in taken}
-    unclear = ({one.id for one in labels} | set(log["id"])) - known - new
-    asked = pending(pool)
-    waits = set(zip(asked["id"], asked["modality"], asked["target"], asked["round"]))
-    pairs = {(one.id, one.side, one.target, one.round) for one in told if one.kind == "pair"}
-    return len(new) + len(pairs & waits), unclear
+    taken = set(zip(log["id"], log["annotator"], log["label"].fillna("")))
+    new = {one.id for one in told if one.said and (one.id, one.annotator, one.said[0]) not in taken} - known
+    return len(new), ({one.id for one in told} | set(log["id"])) - known - new
+
+
+def _pairs(pool: Pool, told: list[Opinion]) -> tuple[int, set[Any]]:
+    """Of questions about partners: an answer waits until the pool has it, unless people differ too much for one."""
+    from modest.annotation.opinions import decide
+    from modest.rounds.book import pending
+
+    table = pending(pool)
+    said: dict[Any, list[Opinion]] = {key: [] for key in zip(*(table[name] for name in QUESTION))}
+    for one in told:
+        said.get((one.id, one.side, one.target, one.round), []).append(one)
+    decided = {key: decide(answers).state == "decided" for key, answers in said.items() if answers}
+    return sum(decided.values()), {key for key, so in decided.items() if not so}
