@@ -31,7 +31,7 @@ SLOPE, SPREAD = 0.26, 0.10  # of z per doubling
 NOISE, POWER, DRIFT = 0.06, 0.75, 0.07
 DEGREES = 4
 EDGE = 0.005  # scores nearer to 0 or 1 count as this near
-REACH, STEPS, DRAWS = 16, 32, 2000  # budgets looked at: up to 16 times the last, 32 a doubling; lines drawn
+REACH, STEPS, DRAWS = 16, 16, 1000  # budgets looked at: up to 16 times the last, 16 a doubling; lines drawn
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,15 @@ class Advice:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def advise(pool: Pool, waiting: int = 0, unclear: Collection[str] = (), threshold: float = 0.01) -> Advice:
+def advise(pool: Pool, waiting: int = 0, unclear: Collection[Any] = (), threshold: float = 0.01) -> Advice:
     """Say what to do next.
 
     Parameters
     ----------
     pool : Pool
     waiting : answers that people gave and that are not in the pool yet
-    unclear : ids of items that people answered without a label coming of it; they are not waited for
+    unclear : what people answered without anything coming of it, and is not waited for: ids of items, and (id, side,
+        target, round) of questions about partners
     threshold : gain in accuracy that another round must promise (0.01 is a point)
 
     Raises

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """An open ``pool``, the number of answers ``waiting`` to be taken in, and ids that people found ``unclear``.
+    """An open ``pool``, the number of answers ``waiting`` to be taken in, and what people found ``unclear``.
 
     Each part is read when it is first asked for. Errors are those of the files: ValueError, FileNotFoundError.
     """
 
     pool: Pool
     waiting: int = 0
-    unclear: frozenset[str] = frozenset()
+    unclear: frozenset[Any] = frozenset()
 
     @cached_property
     def labels(self) -> tuple[int, str]:
@@ -46,7 +46,9 @@ class State:
     @cached_property
     def asked(self) -> int:
         """Questions about partners without an answer."""
-        return len(pending(self.pool))
+        table = pending(self.pool)
+        keys = zip(table["id"], table["modality"], table["target"], table["round"])
+        return sum(key not in self.unclear for key in keys)
 
     @cached_property
     def free(self) -> int:

@@ -8,8 +8,9 @@ import pytest
 import modest
 from modest.annotation.exchange import said_on_page
 from modest.annotation.gather import tasks_of
-from modest.annotation.labels import add_labels
+from modest.annotation.labels import add_labels, add_pairs
 from modest.annotation.store import Store
+from modest.rounds.asking import ask
 
 
 @pytest.fixture
@@ -74,3 +75,25 @@ def test_the_threshold_is_told_in_points(pool, shell):
     assert said.code == 2
     assert "--threshold 0" in said.err
     assert "Example: modest next pool" in shell("next", "--help").out
+
+
+def test_answers_about_partners_wait_unless_people_differ(tmp_path, shell):
+    rng = np.random.default_rng(0)
+    ids = [f"i{k:02d}" for k in range(9)] + [f"t{k:02d}" for k in range(9)]
+    image, text = rng.normal(size=(18, 6)), rng.normal(size=(18, 4))
+    image[9:], text[:9] = np.nan, np.nan
+    pool = modest.ingest({"id": ids, "split": ["train"] * 18, "image": image, "text": text}, tmp_path / "pool")
+    ask(pool, 2, "random")
+    with Store(pool.path, redundancy=2) as store:
+        store.add(tasks_of(pool))
+        first, second = store.next("ada", count=2)
+        store.answer(first.number, "ada", "match", [f"{first.target[0]}00"])
+        store.answer(second.number, "ada", "none")
+        found = told(shell, pool)
+        assert (found["action"], found["facts"]["waiting"]) == ("labels add", 2)
+        store.answer(second.number, "ben", "match", [f"{second.target[0]}01"])
+        assert told(shell, pool)["facts"]["waiting"] == 1
+        opinions = said_on_page(store.standing())
+    add_pairs(pool.path, opinions)
+    found = told(shell, pool)
+    assert (found["action"], found["facts"]["waiting"], found["facts"]["pairs_unanswered"]) == ("pair train", 0, 0)

@@ -77,7 +77,7 @@ def test_the_budget_of_enough_is_where_the_line_brings_less_for_as_many_items():
     def gain(n):
         return expit(SLOPE * np.log2((n + 20) / 40)) - expit(SLOPE * np.log2(n / 40))
 
-    assert gain(got.at) < 0.02 < gain(got.at / 2 ** (1 / 31))
+    assert gain(got.at) < 0.02 < gain(got.at / 2 ** (1 / 15))
     assert got.at_low <= got.at <= got.at_high
 
 

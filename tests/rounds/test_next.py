@@ -255,6 +255,9 @@ def test_items_of_one_modality_each_are_paired(apart):
     assert (found.action, words(found, apart)) == ("annotate", ["annotate"])
     assert "4 questions" in found.why
     asked = pd.read_parquet(apart.path / "rounds" / "1" / "query.parquet")
+    keys = list(asked[["id", "modality", "target"]].assign(round=1).itertuples(index=False, name=None))
+    assert said(apart, unclear=keys[:1]).facts["pairs_unanswered"] == 3
+    assert said(apart, unclear=keys).action == "pair choose"
     told = [
         {"modality_a": a, "id_a": i, "modality_b": b, "id_b": f"{b[0]}{k:02d}", "status": "matched", "cost": 1.0,
          "annotator": "x", "round": 1, "answer": k}
