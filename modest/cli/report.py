@@ -11,6 +11,7 @@ from modest.cli import output
 from modest.cli.models import model_folder
 
 if TYPE_CHECKING:
+    from modest.data.pool import Pool
     from modest.report import Note, Page
 
 
@@ -75,7 +76,7 @@ def _bench(source: Path, pool: Path | None, cartography: str | None) -> Page:
     return report.bench_page(source, None if pool is None else open_pool(pool), tracked=tracked)
 
 
-def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int) -> tuple[Page, Path, str | None]:
+def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int) -> tuple[Page, Path, str]:
     """A page of a pool, where it goes, and the command to run next."""
     from modest import report
     from modest.data.pool import open as open_pool
@@ -86,8 +87,9 @@ def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int
     alone = {"--before": before, "--cartography": cartography, "--round": number}
     if number is not None and model is not None:
         raise ValueError("--round and --model are two pages; give one of them.")
-    opened, advice = open_pool(source), _advice(source)
-    command = advice.command if advice is not None else None
+    opened = open_pool(source)
+    advice = _advice(opened)
+    command = advice.command
     if model is not None:
         given = [name for name, value in {**alone, "--views": views}.items() if value is not None]
         if given:
@@ -106,9 +108,14 @@ def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int
     return page, Path("report.html"), command
 
 
-def _advice(pool: Path) -> Note | None:
+def _advice(pool: Pool) -> Note:
     """What to do now, as `modest next` says it."""
-    return None
+    from modest.cli.next import said
+    from modest.report import Note
+    from modest.rounds.next import advise
+
+    told = advise(pool, *said(pool))
+    return Note("What to do now", f"{told.action}: {told.why}.", told.command)
 
 
 def _answers(pool: Path, number: int | None) -> Any:

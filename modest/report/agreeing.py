@@ -36,12 +36,13 @@ COSINE = "Agreement is the cosine of the halves, in [-1, 1]; it means something 
 @dataclass(frozen=True, eq=False)
 class Agreeing:
     """``value`` (n,) agreement of every row, NaN where it has one modality; ``fit`` (n,) raw cosines that break ties;
-    ``learned``: whether it is a share of strangers, or the cosine itself.
+    ``learned``: whether it is a share of strangers, or the cosine itself; ``strangers`` (q,) cosines of theirs.
     """
 
     value: Float
     fit: Float
     learned: bool
+    strangers: Float
 
     def ordered(self) -> Int:
         """(k,) rows that have an agreement, the least agreeing first."""
@@ -58,13 +59,13 @@ def agreeing(views: Views, seed: int = 0) -> Agreeing | None:
     maps = shared.fit(rows, seed)
     if maps is not None:
         value, fit = shared.apply(rows, maps)[1], _cosines(rows, [maps.maps[name] for name in views.names])
-        return Agreeing(value[back], fit[back], True)
+        return Agreeing(value[back], fit[back], True, maps.strangers.ravel())
     if len({width for _, width in views.shape.values()}) > 1 or not (rows.present.sum(axis=1) > 1).any():
         return None
     plain = Rows(views, memory="1GB")
     width = plain.dims[0]
     fit = _cosines(plain, [np.vstack([np.eye(width), np.zeros(width)])] * len(views.names))[back]
-    return Agreeing(fit, fit, False)
+    return Agreeing(fit, fit, False, np.empty(0))
 
 
 def agreement_part(pool: Pool, views: Views, place: Int, chosen: Bool | None = None, seed: int = 0) -> Part | None:
@@ -95,24 +96,25 @@ def pairs_part(pool: Pool, sides: Sequence[str], pairs: Int, seed: int = 0) -> P
     return _part(pool, found, told, None, f"Of {len(pairs):,} pairs. ", "pairs")
 
 
-def agreement_figure(value: Float, chosen: Bool | None = None, learned: bool = True) -> Figure:
-    """Histogram of agreement (n,), NaN left out; with ``chosen`` (n,) a second one of these, both as shares."""
-    figure, grid = plots.panels(7.6, 2.8)
-    axes = grid[0, 0]
-    there = ~np.isnan(value)
-    low = 0.0 if learned else float(np.floor(10 * value[there].min()) / 10)
-    edges = np.linspace(low, 1.0, 21)
-    groups = {"all": (there, "#cbd5e1")} | ({} if chosen is None else {"chosen": (there & chosen, "#2563eb")})
-    wide = (edges[1] - edges[0]) * (0.9 if len(groups) == 1 else 0.45)
-    for k, (name, (rows, tone)) in enumerate(groups.items()):
-        count = np.histogram(value[rows], edges)[0] / max(1, int(rows.sum()))
-        axes.bar(edges[:-1] + (k + 0.05) * wide, count, wide, align="edge", color=tone, label=name)
-    axes.set_xlabel("agreement of an item's modalities")
+def agreement_figure(found: Agreeing, chosen: Bool | None = None) -> Figure:
+    """Histogram of the cosines of halves: of every item, of strangers, and of ``chosen`` (n,) ones; all as shares."""
+    figure, grid = plots.panels(7.6, 3.0)
+    axes, there = grid[0, 0], ~np.isnan(found.fit)
+    groups: list[tuple[str, Float, str, bool]] = [("own halves", found.fit[there], "#3b82f6", True)]
+    if len(found.strangers):
+        groups.insert(0, ("halves of strangers", found.strangers, "#94a3b8", True))
+    if chosen is not None and (there & chosen).any():
+        groups.append(("own halves, chosen items", found.fit[there & chosen], "#0f172a", False))
+    low = min(float(values.min()) for _, values, _, _ in groups)
+    edges = np.linspace(np.floor(10 * low) / 10, 1.0, 41)
+    for name, values, tone, filled in groups:
+        share = np.histogram(values, edges)[0] / len(values)
+        axes.stairs(share, edges, fill=filled, color=tone, alpha=0.5 if filled else 1.0, linewidth=1.3, label=name)
+    axes.set_xlabel("cosine of two halves in what the modalities share" if found.learned else "cosine of two halves")
     axes.set_ylabel("share")
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.grid(axis="x", visible=False)
-    if len(groups) > 1:
-        axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return figure
 
 
@@ -134,8 +136,8 @@ def _part(
     data = pd.DataFrame({"id": [one[0] for one in ids], "agreement": found.value[order], "cosine": found.fit[order]})
     if what == "pairs":
         data.insert(1, "partner", [one[1] for one in ids])
-    figure = agreement_figure(found.value, chosen, found.learned)
-    caption = "Histogram of agreement" + (", all and chosen items." if chosen is not None else ".")
+    figure = agreement_figure(found, chosen)
+    caption = "The further right of the strangers a half lies, the better it fits its own other half."
     return Part(f"{what.capitalize()} that agree most and least", text + ".", figure, caption, cards=cards, data=data)
 
 

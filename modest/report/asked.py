@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from modest.report.items import side
 from modest.report.people import people_parts
 from modest.report.provenance import provenance_part
 from modest.report.spread_parts import spread_parts
-from modest.types import Views
+from modest.types import Int, Views
 
 FIRST, PARTNERS = 8, 2  # questions shown, likely partners of each
 
@@ -36,10 +37,9 @@ def query_page(
     for (modality, target), own in asked.groupby(["modality", "target"], sort=False):
         parts += _direction(pool, str(modality), str(target), own, method, seed)
     matched = said[said["status"] == "matched"]
-    for (a, b), own in matched.groupby(["modality_a", "modality_b"], sort=False):
-        pairs = np.stack([rows_of(pool, own["id_a"]), rows_of(pool, own["id_b"])], axis=1)
-        if {a, b} <= set(pool.names) and (part := pairs_part(pool, (str(a), str(b)), pairs, seed)) is not None:
-            parts.append(part)
+    for couple, pairs in _bought(pool, matched).items():
+        part = pairs_part(pool, couple, pairs, seed) if set(couple) <= set(pool.names) else None
+        parts += [] if part is None else [part]
     parts += people_parts(pool, answers) if answers is not None else []
     parts.append(provenance_part(pool, one))
     answered, status = said["answer"].nunique(), said.drop_duplicates("answer")["status"].value_counts()
@@ -65,6 +65,18 @@ def margin_figure(margins: Any) -> Figure:
     return figure
 
 
+def _bought(pool: Pool, matched: pd.DataFrame) -> dict[tuple[str, str], Int]:
+    """{(side, side): (k, 2) rows of the pool}, whichever side was asked about."""
+    found: dict[tuple[str, str], list[Int]] = {}
+    for (a, b), own in matched.groupby(["modality_a", "modality_b"], sort=False):
+        pairs = np.stack([rows_of(pool, own["id_a"]), rows_of(pool, own["id_b"])], axis=1)
+        turned = (b, a) in found or (str(a) > str(b) and (a, b) not in found)
+        found.setdefault((str(b), str(a)) if turned else (str(a), str(b)), []).append(
+            pairs[:, ::-1] if turned else pairs
+        )
+    return {ways: np.concatenate(some) for ways, some in found.items()}
+
+
 def _first(pool: Pool, asked: pd.DataFrame) -> Part:
     cards = [_question(pool, one) for one in asked.head(FIRST).to_dict("records")]
     text = f"The first {len(cards)} of {len(asked):,} questions with their likeliest partners, best first."
@@ -75,7 +87,10 @@ def _first(pool: Pool, asked: pd.DataFrame) -> Part:
 def _question(pool: Pool, one: Mapping[str, Any]) -> Card:
     (row,) = rows_of(pool, [one["id"]]).tolist()
     likely = rows_of(pool, list(one["shortlist"])[:PARTNERS]).tolist()
-    shown = [side(pool, row, one["modality"]), *(side(pool, k, one["target"]) for k in likely)]
+    shown = [side(pool, row, one["modality"])]
+    for k, partner in enumerate(likely, start=1):
+        found = side(pool, partner, one["target"])
+        shown.append(found if found is None or not found.text else replace(found, text=f"{k}. {found.text}"))
     note = f"margin {one['margin']:.3f}" if np.isfinite(one["margin"]) else "no likely partner known"
     return Card(str(one["id"]), [found for found in shown if found is not None], note)
 
@@ -88,7 +103,7 @@ def _direction(pool: Pool, modality: str, target: str, own: pd.DataFrame, method
         text = (
             f"{100 * close:.0f} % of the questions about {modality} have two partners nearly as likely (margin < 0.01)."
         )
-        parts.append(Part(f"Margins, {of}", text, margin_figure(own["margin"]), data=own[["id", "margin"]]))
+        parts.append(Part(f"Margins, {of}", text, margin_figure(own["margin"]), data=own[["id", "margin"]], wide=False))
     if modality in pool.names:
         opened = pool.views({modality: pool.encoder(modality, None)})
         there = np.ones(len(pool), dtype=bool) if opened.present is None else opened.present[:, 0].copy()
@@ -97,8 +112,5 @@ def _direction(pool: Pool, modality: str, target: str, own: pd.DataFrame, method
         place = np.flatnonzero(there)
         views = Views({modality: opened.arrays[modality][place]}, None, opened.ids[place])
         lying, _ = spread_parts(pool, views, place, np.searchsorted(place, rows), np.empty(0, np.int64), method, seed)
-        lying[0] = Part(
-            f"{lying[0].title}, {of}", *(getattr(lying[0], k) for k in ("text", "figure", "caption", "table"))
-        )
-        parts += lying[:1]
+        parts.append(replace(lying[0], title=f"{lying[0].title}, {of}"))
     return parts

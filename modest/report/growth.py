@@ -38,17 +38,24 @@ def growth_figure(counts: Float, values: Float, found: Enough, label: str, thres
             )
         if found.at < end:
             axes.axvline(found.at, color="#b45309", linewidth=1.4, linestyle="--")
-            words: Any = {"textcoords": "offset points", "color": "#b45309", "fontsize": 9, "va": "top"}
+            words: Any = {
+                "textcoords": "offset points",
+                "color": "#b45309",
+                "fontsize": 9,
+                "va": "bottom",
+                "ha": "center",
+            }
             axes.annotate(
-                f"enough\n{found.at:,.0f}", (found.at, 1), (5, -4), xycoords=("data", "axes fraction"), **words
+                f"enough: {found.at:,.0f}", (found.at, 1), (0, 3), xycoords=("data", "axes fraction"), **words
             )
-    ahead = np.geomspace(last, end, 14)[1:]
+    ahead = np.geomspace(1.001 * last, end, 16)
     told = [enough(counts, values, to=float(to), threshold=threshold) for to in ahead]
     top = float(values.mean(axis=0)[-1])
-    x = np.concatenate([[last], ahead])
-    low, mean, high = (top + np.array([0.0, *(getattr(one, name) for one in told)]) for name in ("low", "gain", "high"))
-    axes.fill_between(x, low, np.minimum(high, 1.0), color=tone, alpha=0.1, linewidth=0)
-    axes.plot(x, mean, color=tone, linewidth=1.6, linestyle=(0, (4, 3)), label="as the curve goes on, 90 % interval")
+    low, mean, high = (top + np.array([getattr(one, name) for one in told]) for name in ("low", "gain", "high"))
+    axes.fill_between(ahead, low, np.minimum(high, 1.0), color=tone, alpha=0.1, linewidth=0)
+    axes.plot(
+        ahead, mean, color=tone, linewidth=1.6, linestyle=(0, (4, 3)), label="as the curve goes on, 90 % interval"
+    )
     got = curve(values)
     if len(values) > 1:
         axes.fill_between(counts, got.low, got.high, color=tone, alpha=0.22, linewidth=0)
@@ -107,7 +114,7 @@ def history_parts(lines: Sequence[Mapping[str, Any]]) -> list[tuple[Part, Enough
             continue
         who = f"{method} on the {split} rows" + (f" under the mask {str(mask)[:8]}" if mask else "")
         title = "Is it enough?" if len(curves) == 1 else f"Is it enough? {who}"
-        parts.append(growth_part(counts, scores, who[:1].upper() + who[1:], f"accuracy on the {split} rows", title))
+        parts.append(growth_part(counts, scores, who, f"accuracy on the {split} rows", title))
     return parts
 
 

@@ -19,7 +19,7 @@ from modest.report.items import card
 # "match", "none", "unsure", "skip"), the class or the partners' ids with a comma between, when it was said (seconds
 # since 1970), and how many seconds it took
 COLUMNS = ("task", "kind", "id", "annotator", "verdict", "value", "at", "seconds")
-SHOWN = 6  # items that annotators disagree about
+SHOWN, LISTED = 6, 8  # items that annotators disagree about, answers that are confirmed least often
 
 
 def people_parts(pool: Pool, answers: pd.DataFrame) -> list[Part]:
@@ -39,9 +39,10 @@ def people_parts(pool: Pool, answers: pd.DataFrame) -> list[Part]:
     named, others = said["annotator"].nunique(), []
     who = f"{named} {'people' if named != 1 else 'person'}"
     text = f"{len(said):,} answers to {said['task'].nunique():,} questions by {who}."
-    several = said.groupby("task")["annotator"].transform("nunique") > 1
+    sure = said[said["verdict"].isin(_SURE)]
+    several = sure.groupby("task")["annotator"].transform("nunique") > 1
     if several.any():
-        told, part = _disagreements(pool, said[several])
+        told, part = _disagreements(pool, sure[several])
         text, others = f"{text} {told}", [part]
     figure = work_figure(answers) if len(said) > 1 else None
     caption = "Answers given so far, by annotator."
@@ -68,15 +69,18 @@ def work_figure(answers: pd.DataFrame) -> Figure:
 
 
 def _table(answers: pd.DataFrame) -> pd.DataFrame:
-    said = answers[answers["verdict"] != "skip"]
-    best = {task: majority(own.tolist())[0] for task, own in _words(said).groupby(said["task"])}
-    many = said.groupby("task")["annotator"].transform("nunique") > 1
+    sure = answers[answers["verdict"].isin(_SURE)]
+    words = {task: list(zip(own["annotator"], _words(own))) for task, own in sure.groupby("task")}
     rows = []
     for name, own in answers.groupby("annotator", sort=True):
         verdicts = own["verdict"].value_counts()
-        mine = own[(own["verdict"] != "skip") & many.reindex(own.index, fill_value=False)]
-        counted = [(word, best[task]) for word, task in zip(_words(mine), mine["task"]) if best[task] is not None]
-        same = sum(word == most for word, most in counted)
+        alike = [
+            said == word
+            for every in words.values()
+            for word in [one for who, one in every if who == name]
+            for who, said in every
+            if who != name
+        ]
         rows.append(
             {
                 "annotator": name,
@@ -84,7 +88,7 @@ def _table(answers: pd.DataFrame) -> pd.DataFrame:
                 "cannot tell": int(verdicts.get("unsure", 0)),
                 "passed on": int(verdicts.get("skip", 0)),
                 "seconds, median": f"{own['seconds'].median():.1f}",
-                "with the majority": f"{100 * same / len(counted):.0f} % of {len(counted):,}" if counted else "-",
+                "others agree": f"{100 * np.mean(alike):.0f} % of {len(alike):,}" if alike else "-",
             }
         )
     return pd.DataFrame(rows)
@@ -100,9 +104,12 @@ def _disagreements(pool: Pool, said: pd.DataFrame) -> tuple[str, Part]:
     text += (
         f" (Krippendorff's alpha {whole.alpha:.2f}; 1 always, 0 as by chance)." if whole.alpha == whole.alpha else "."
     )
-    classes = sorted(whole.by_class.items(), key=lambda one: (one[1], str(one[0])))
+    classes = sorted(whole.by_class.items(), key=lambda one: (one[1], str(one[0])))[:LISTED]
     table = pd.DataFrame(
-        [{"answer": str(name), "confirmed by another annotator": f"{100 * share:.0f} %"} for name, share in classes]
+        [
+            {"answers confirmed least": str(name), "by another annotator": f"{100 * share:.0f} %"}
+            for name, share in classes
+        ]
     )
     split = [(task, words) for task, words in by_task.items() if len(set(words)) > 1]
     split.sort(key=lambda one: (majority(one[1])[1], one[0]))
@@ -127,18 +134,18 @@ def _couples(told: pd.DataFrame) -> str:
             if both >= 2 and (kappa := cohen_kappa(wide[a].tolist(), wide[b].tolist())) == kappa:
                 found.append((kappa, f"{a} and {b}", both))
     if not found:
-        return "Answers that another annotator gave as well, of all mentions in pairs of answers."
+        return "Nobody answered enough alike questions for a comparison of two."
     least, most = min(found), max(found)
     words = f"{most[1]}: Cohen's kappa {most[0]:.2f} on {most[2]:,} questions"
     return f"{words}." if least == most else f"Most alike {words}; least {least[1]}: {least[0]:.2f} on {least[2]:,}."
 
 
 def _words(said: pd.DataFrame) -> pd.Series:
-    """What was said in one word: the class, the partners, or the verdict where there is no value."""
-    return said["value"].where(said["verdict"].isin(["label", "match"]), said["verdict"].map(_PLAIN).fillna(""))
+    """What was said in one word: the class or the partners, or that there is none."""
+    return said["value"].where(said["verdict"] != "none", "none of these")
 
 
-_PLAIN = {"none": "none of these", "unsure": "cannot tell"}
+_SURE = ("label", "match", "none")  # who cannot tell agrees and disagrees with nobody
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:

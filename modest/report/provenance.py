@@ -45,7 +45,9 @@ def provenance_part(
             if (one.path / name).is_file():
                 facts += [(f"round {one.number}, hash of {name}", files.file_hash(one.path / name))]
         told = {**one.manifest.get("trace", {}), "method": one.manifest.get("method")}
-        facts += [(f"round {one.number}, {key}", told[key]) for key in _SETTINGS if told.get(key) not in (None, {}, "")]
+        for key in _SETTINGS:
+            if told.get(key) not in (None, {}, "", False):
+                facts += [(f"round {one.number}, {key}", told[key])]
     if model is not None:
         facts += _model(model)
     facts += [("report written with", ", ".join(f"{name} {v}" for name, v in versions().items()))]

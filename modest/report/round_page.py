@@ -100,10 +100,10 @@ def _what(one: Round) -> str:
 def _done(one: Round, chosen: Int, before: Int, inside: Bool) -> Note:
     trace: Mapping[str, Any] = one.manifest.get("trace", {})
     free = int(inside.sum()) - len(np.setdiff1d(before, chosen))
-    text = f"{one.manifest.get('method')} chose {len(chosen):,} of {free:,} items"
-    text += f" ({trace['mode']})" if trace.get("mode") else ""
-    text += f" with {len(before):,} chosen or labelled before" if len(before) else ", the first of this pool"
-    return Note("What was done", f"{text}. {str(trace.get('why', '')).capitalize()}".rstrip(". ") + ".")
+    text = f"{one.manifest.get('method')} chose {len(chosen):,} of {free:,} free items"
+    text += f"; {len(before):,} were chosen or labelled before." if len(before) else ", the first of this pool."
+    mode, why = (str(trace.get(key) or "") for key in ("mode", "why"))
+    return Note("What was done", f"{text} {mode.capitalize()}: {why}." if mode and why else text)
 
 
 def _labelled(pool: Pool, chosen: Int) -> str:

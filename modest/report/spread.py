@@ -48,7 +48,7 @@ class Spread:
 
     ``counts`` (k,) chosen so far; ``choice`` and ``random`` how they lie; ``usual`` the median distance of an item to
     the nearest other one; ``twins`` pairs of chosen rows that are near-duplicates, nearest first; ``copies`` of
-    ``seen`` items, those that were not chosen and are near-duplicates of a chosen one.
+    the ``rest``, the items that were not chosen, are near-duplicates of a chosen one.
     """
 
     counts: Int
@@ -57,7 +57,7 @@ class Spread:
     usual: float
     twins: list[Twin]
     copies: int
-    seen: int
+    rest: int
 
     def of_random(self, name: str) -> Float:
         """(R,) of one number, or (R, k) of the curve, of the random choices."""
@@ -111,7 +111,7 @@ def spread(views: Views, chosen: Int, before: Int, seen: Int, seed: int = 0) -> 
     lying = [_lying(rows, targets, one, counts, start, limit) for one in (picks, *drawn)]
     rest = np.setdiff1d(targets, picks)
     copies = int((closest(rows, rest, picks)[1] < limit).sum()) if len(rest) else 0
-    return Spread(counts, lying[0], tuple(lying[1:]), usual, _twins(rows, picks, limit), copies, len(targets))
+    return Spread(counts, lying[0], tuple(lying[1:]), usual, _twins(rows, picks, limit), copies, len(rest))
 
 
 def near_duplicates(views: Views) -> tuple[list[Twin], int, float]:

@@ -31,12 +31,11 @@ def spread_figure(found: Spread, method: str) -> Figure:
         axes.plot([found.worth, found.counts[-1]], [goal, goal], color=plots.INK, linewidth=1, linestyle="--")
         axes.plot(found.worth, goal, "o", color=plots.INK, markersize=5)
         words = {"textcoords": "offset points", "ha": "right", "va": "top", "fontsize": 9}
-        axes.annotate(f"{found.worth:,.0f} items", (found.worth, goal), (-4, -5), **words)
-    axes.set_ylim(0, None)
+        axes.annotate(f"{found.worth:,.0f} items", (found.worth, goal), (-5, -5), **words)
     axes.set_xlim(0, None)
     axes.set_xlabel("items chosen, in their order")
     axes.set_ylabel("distance to the nearest chosen item")
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="lower left")
     return figure
 
 
@@ -88,8 +87,8 @@ def _duplicates(pool: Pool, found: Spread, twins: Sequence[Twin], sample: bool) 
     other = found.of_random("twinned")
     text = (
         f"{found.choice.twinned:,} of the chosen items have a near-duplicate among the chosen (random choices: "
-        f"{other.mean():.1f} in the mean). {found.copies:,} of the {found.seen - len(twins):,} "
-        f"{'items looked at' if sample else 'other items'} are near-duplicates of a chosen one, so that its label says "
+        f"{other.mean():.1f} in the mean). {found.copies:,} of {found.rest:,} "
+        f"other items{' in the sample' if sample else ''} are near-duplicates of a chosen one, so that its label says "
         f"much about theirs. Near-duplicates are {_meaning(found.usual)}"
     )
     return Part("Near-duplicates", text, cards=_shown(pool, twins), data=_listed(pool, twins))

@@ -95,3 +95,56 @@ def test_a_bench_has_no_views(tmp_path, modest_says):
     code, _, err = modest_says("report", tmp_path, "--views", "image=a,text=b", "--out", tmp_path / "r.html")
     assert code == 2
     assert "--views belongs to the report of a pool" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--round", 1, "--model", "first"), "two pages"),
+        (("--round", 7), "round=7 is no round"),
+        (("--round", 1, "--before", "image=clip,text=clip"), "--before belongs to the page of the pool"),
+        (("--model", "first"), "--model 'first' is neither"),
+        (("--pool", "other"), "--pool belongs to the report of a bench"),
+    ],
+)
+def test_pages_that_cannot_be_are_one_sentence(pool, tmp_path, modest_says, options, words):
+    code, out, err = modest_says("report", pool.path, *options, "--out", tmp_path / "r.html")
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_round_and_a_model_have_their_page_beside_them(pool, tmp_path, modest_says, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pool.add(modest.select(pool.views(), 4, method="kcenter"))
+    code, out, err = modest_says("report", pool.path, "--round", 1, "--tables", "tables", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (pool.path / "rounds" / "1" / "report.html").is_file()
+    assert told["next"].startswith("modest annotate")
+    assert len(told["tables"]) == len(list((tmp_path / "tables").iterdir())) > 5
+    folder = pool.path / "models" / "first"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"kind": "classifier"}')
+    (folder / "metrics.json").write_text('{"method": "mla"}')
+    code, out, err = modest_says("report", pool.path, "--model", "first")
+    assert code == 0, err
+    assert (folder / "report.html").is_file()
+    assert "It has not been evaluated yet." in out
+
+
+def test_annotators_are_on_the_page_of_their_round(pool, tmp_path, modest_says):
+    from modest.annotation.gather import tasks_of
+    from modest.annotation.store import Store
+
+    pool.add(modest.select(pool.views(), 3, method="kcenter"))
+    with Store(pool.path, redundancy=2) as store:
+        store.add(tasks_of(modest.open(pool.path)))
+        for name, words in (("ada", "xyx"), ("bob", "xxx")):
+            for word in words:
+                (task,) = store.next(name)
+                store.answer(task.number, name, "label", (word,), 1.0)
+    code, out, err = modest_says("report", pool.path, "--round", 1, "--out", tmp_path / "r.html", "--json")
+    assert code == 0, err
+    assert {"Who answered", "Where annotators disagree"} <= set(json.loads(out)["sections"])
+    assert "67 % of the pairs of answers" in (tmp_path / "r.html").read_text()
