@@ -74,11 +74,12 @@ def to_label_studio(
     shown = columns if tasks[0].kind == "label" else sorted({name for way in groups for name in way} & set(columns))
     ids = {name for task in tasks for name in (task.id, *task.shortlist)}
     values = _values(pool, shown, ids)
-    hosting = Hosting((v for one in values.values() for v in one.values()), folder / "media", url, root)
+    kinds = {name: column_kind(name, pool.table[name]) for name in shown}
+    placed = (value for name in shown if kinds[name] != "text" for value in values[name].values())
+    hosting = Hosting(placed, folder / "media", url, root)
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     unpacked, written = hosting.unpack(), []
-    kinds = {name: column_kind(name, pool.table[name]) for name in shown}
     for way, group in groups.items():
         ask = partial(_label, all_classes(pool)) if way == ("", "") else _pair
         content, config = ask(group, values, kinds, hosting)

@@ -81,16 +81,21 @@ class Hosting:
         return (LOCAL if self.prefix is None else self.prefix.rstrip("/") + "/") + name + cut
 
     def unpack(self) -> int:
-        """Write the members of archives that are shown into their folder; how many there are."""
+        """Write the members of archives that are shown into their folder; how many. One that is gone is not shown."""
         packed = {value: place for value, place in self._places.items() if place.parent == self.beside}
         with writing(self.beside):
             if packed:
                 self.beside.mkdir(parents=True, exist_ok=True)
         for value, place in packed.items():
-            if not place.is_file():
+            try:
+                content = b"" if place.is_file() else media.whole(value)
+            except media.Unreadable:
+                del self._places[value]
+                continue
+            if content:
                 with replacing(place) as temporary:
-                    temporary.write_bytes(media.whole(value))
-        return len(packed)
+                    temporary.write_bytes(content)
+        return sum(value in self._places for value in packed)
 
     def _place(self, value: str) -> Path | None:
         """Where a value's file lies, or will lie once unpacked; None for texts, folders of frames, and what is gone."""

@@ -146,6 +146,5 @@ def latest(opinions: Iterable[Opinion]) -> list[Opinion]:
     kept: dict[Any, Opinion] = {}
     for k, one in enumerate(opinions):
         key = (one.kind, one.id, one.side, one.target, one.round, one.annotator or k)
-        kept.pop(key, None)
         kept[key] = one
     return list(kept.values())

@@ -93,7 +93,9 @@ def test_members_of_archives_are_unpacked_once(tmp_path):
         place = hosting.root / hosting.show(value, "image").removeprefix(LOCAL)
         assert place.read_bytes() == file.read_bytes()
     before = {p: p.stat().st_mtime_ns for p in hosting.beside.iterdir()}
-    assert Hosting(values, tmp_path / "out" / "media").unpack() == 2
+    again = Hosting([*values, f"{tmp_path}/p.zip!c/1.png"], tmp_path / "out" / "media")
+    assert again.unpack() == 2  # the third is no member
+    assert again.show(f"{tmp_path}/p.zip!c/1.png", "image") == ""
     assert {p: p.stat().st_mtime_ns for p in hosting.beside.iterdir()} == before
 
 
