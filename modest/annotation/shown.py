@@ -64,29 +64,29 @@ class Showcase:
 
     def vector(self, item: Item, name: str) -> NDArray[np.float64]:
         """(d,) numbers of an item in the default view of a modality; KeyError where there is none."""
-        array, present = self._vectors[name]
+        array, present, _ = self._vectors[name]
         if not present[item.row]:
             raise KeyError(name)
         return np.asarray(array[item.row], dtype=np.float64)
 
     @cached_property
-    def _vectors(self) -> dict[str, tuple[Any, Any]]:
-        """{modality: (memory map, presence)} of views that can be opened and cover the pool."""
+    def _vectors(self) -> dict[str, tuple[Any, Any, str]]:
+        """{modality: (memory map, presence, raw column it was made from)} of views that can be opened."""
         found = {}
         for name in self.pool.names:
             try:
                 encoder, rows, n = self.pool.encoder(name), str(self.pool.config["rows"]), len(self.pool)
                 array = stored.open_view(self.pool.path, name, encoder, rows, n, lambda: self.pool.ids)
-                found[name] = (array, stored.presence(self.pool.path, name, encoder, n))
+                source = stored.made_by(self.pool.path, name, encoder)[1]
+                found[name] = (array, stored.presence(self.pool.path, name, encoder, n), source)
             except (ValueError, OSError):
                 continue
         return found
 
     def _is_bare(self, item: Item, name: str) -> bool:
         """Whether an item has a vector of a modality and no raw value behind it."""
-        source = stored.made_by(self.pool.path, name, self.pool.encoder(name))[1]
-        raw = [item.values.get(column) for column in (name, source)]
-        return bool(self._vectors[name][1][item.row]) and all(_absent(value) for value in raw)
+        _, present, source = self._vectors[name]
+        return bool(present[item.row]) and all(_absent(item.values.get(column)) for column in (name, source))
 
     def _plot(self, item: Item, name: str) -> Block:
         vector = self.vector(item, name)

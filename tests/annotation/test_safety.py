@@ -174,6 +174,18 @@ def test_no_write_without_its_token_or_with_anothers(page):
     assert made.store.said() == []
 
 
+def test_the_token_of_a_page_ends_when_another_name_is_given(page):
+    made = page()
+    client = made.browser("ada")
+    old = client.headers["x-csrf-token"]
+    assert client.post("/leave", data={"csrf": old}).status_code == 200
+    del client.headers["x-csrf-token"]
+    enter(client, "bob")
+    assert client.headers["x-csrf-token"] != old
+    assert client.post("/api/answer", json=ANSWER, headers={"x-csrf-token": old}).status_code == 403
+    assert made.store.said() == []
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "odd"])
 def test_no_write_that_another_site_starts(page, site):
     client = page().browser("ada")

@@ -137,7 +137,7 @@ if (work) {
     const focused = document.activeElement;
     work.dataset.state = article ? "ready" : outbox.length || sending ? "waiting" : "empty";
     work.dataset.task = article ? article.dataset.task : "";
-    work.dataset.kind = article ? article.dataset.kind : "";
+    if (work.dataset.state !== "waiting") work.dataset.kind = article ? article.dataset.kind : "";
     part("empty").hidden = work.dataset.state !== "empty";
     filter.value = "";
     narrow();
