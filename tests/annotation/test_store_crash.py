@@ -174,6 +174,19 @@ def test_one_who_fails_with_others_waiting_fails_alone(pool):
         is_sound(store.path)
 
 
+def test_what_fails_after_writing_leaves_nothing(pool):
+    def spoiled(connection):
+        connection.execute("INSERT INTO class (name, annotator, at) VALUES ('dog', 'ada', 0)")
+        raise ValueError("no dogs")
+
+    with Store(pool) as store:
+        with pytest.raises(ValueError, match="no dogs"):
+            store._write(spoiled)
+        assert store.classes() == ()
+        assert store.add_class("cat", "ada")
+        assert store.classes() == ("cat",)
+
+
 @pytest.mark.parametrize("step", ["job", "commit"])
 def test_when_the_disk_fails_all_who_wait_hear_of_it(pool, step):
     """A disk that fails in the middle of a commit: nobody is told that it worked, and nothing is half there."""
