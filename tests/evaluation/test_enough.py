@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from modest.evaluation import enough
-from modest.evaluation.enough import DEGREES, DRIFT, EDGE, NOISE, POWER, REACH, SLOPE, SPREAD
+from modest.evaluation.enough import DEGREES, DRIFT, EDGE, NOISE, POWER, REACH, SLOPE, SPREAD, STRETCH
 
 
 def told(counts, values, to, level=0.9):
@@ -25,7 +25,7 @@ def told(counts, values, to, level=0.9):
     sd = np.sqrt(
         at @ covariance @ at + (DRIFT * ahead) ** 2 + NOISE**2 * (later * (1 - later)) ** (2 * POWER - 2) / len(table)
     )
-    ends = student.interval(level, DEGREES, z, sd)
+    ends = student.interval(level, DEGREES, z, STRETCH * sd)
     return [float(expit(one) - y[-1]) for one in (ends[0], z, ends[1])]
 
 
