@@ -36,6 +36,7 @@ def query_page(
     parts: list[Part] = [_first(pool, asked)]
     for (modality, target), own in asked.groupby(["modality", "target"], sort=False):
         parts += _direction(pool, str(modality), str(target), own, method, seed)
+    parts.sort(key=lambda part: part.wide and part.figure is not None)  # narrow ones side by side
     matched = said[said["status"] == "matched"]
     for couple, pairs in _bought(pool, matched).items():
         part = pairs_part(pool, couple, pairs, seed) if set(couple) <= set(pool.names) else None

@@ -68,7 +68,7 @@ def growth_figure(counts: Float, values: Float, found: Enough, label: str, thres
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
     axes.set_xlabel("labels")
     axes.set_ylabel(label)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 

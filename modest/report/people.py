@@ -86,7 +86,6 @@ def _table(answers: pd.DataFrame) -> pd.DataFrame:
                 "annotator": name,
                 "answers": f"{int(verdicts.drop('skip', errors='ignore').sum()):,}",
                 "cannot tell": int(verdicts.get("unsure", 0)),
-                "passed on": int(verdicts.get("skip", 0)),
                 "seconds, median": f"{own['seconds'].median():.1f}",
                 "others agree": f"{100 * np.mean(alike):.0f} % of {len(alike):,}" if alike else "-",
             }
