@@ -398,6 +398,7 @@ class TestFile:
         [
             "UPDATE said SET annotator = 'eve'", "DELETE FROM said", "UPDATE said SET at = 0 WHERE number = 1",
             "INSERT OR REPLACE INTO said SELECT * FROM said",
+            f"INSERT OR REPLACE INTO said SELECT {schema.SAID}, 'another' FROM said",
             f"INSERT OR REPLACE INTO said SELECT 9, {schema.SAID.removeprefix('number, ')}, key FROM said",
             "DELETE FROM class", "UPDATE class SET name = 'x'", "DELETE FROM task", "UPDATE task SET id = 'x'",
         ],
