@@ -12,10 +12,13 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import modest
+from modest.annotation.store import Store
 from modest.data.pairs import read_pairs
+from tests.annotation.conftest import beep
 from tests.annotation.scenes import KINDS, scenes
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -46,18 +49,23 @@ def run(*told):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def started(pool, port=0):
+    """A process that serves the page of a pool, and its address."""
+    command = [sys.executable, "-u", "-m", "modest.cli", "annotate", str(pool), "--port", str(port), "--no-open"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if found := re.search(r"http://\S+", line):
+            return process, found[0]
+    pytest.fail("the server told no address")
+
+
 @contextmanager
-def served(pool, *options):
+def served(pool, port=0):
     """The page of a pool, its address; stopped as by Ctrl-C."""
-    command = [sys.executable, "-u", "-m", "modest.cli", "annotate", str(pool), "--port", "0", "--no-open", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if found := re.search(r"http://\S+", line):
-                break
-        else:
-            pytest.fail("the server told no address")
+    process, address = started(pool, port)
+    with process:
         try:
-            yield found[0]
+            yield address
         finally:
             process.send_signal(2)
             assert process.wait(timeout=60) == 0
@@ -180,3 +188,55 @@ def test_the_whole_loop(browser, tmp_path):
     run("train", place, "--method", "mla", "--epochs", "5")
     page = Path(run("report", place)["report"])
     assert "<svg" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(600)
+def test_what_is_answered_while_the_server_is_gone_waits_and_is_sent_once(browser, tmp_path):
+    pool, truth, partner = scenes(tmp_path, 16)
+    pool.add({name: kind for name, kind in truth.items() if name.endswith("0")})  # so that all classes have buttons
+    pool.add(modest.select(pool.views(), 6, "random", taken=[label is not None for label in pool.labels]))
+    process, address = started(pool.path)
+    with process:
+        page = enter(browser.new_context(), address, "Ann")
+        said = [answer(page, truth, partner)]
+        page.wait_for_selector(READY)
+        page.wait_for_selector("#ahead .task", state="attached")
+        process.kill()
+    for _ in range(2):  # what is on the screen and what was fetched ahead
+        number, _, name = page.eval_on_selector(
+            "#stage .task", "(one) => [Number(one.dataset.task), one.dataset.kind, one.dataset.id]"
+        )
+        page.keyboard.press(page.get_attribute(f'#classes [data-class="{truth[name]}"]', "data-key"))
+        page.wait_for_function("(n) => document.querySelector('#work').dataset.task !== String(n)", arg=number)
+        said.append(number)
+    assert page.get_attribute("#work", "data-unsaved") == "2"
+    with served(pool.path, address.rstrip("/").rpartition(":")[2]):
+        page.wait_for_selector("#work[data-unsaved='0']", timeout=60_000)
+        said += until_nothing_is_left(page, truth, partner)
+    with Store(pool.path) as store:
+        kept = [one.task for one in store.said()]
+    assert kept == said, "none lost, none twice, in the order they were given"
+
+
+def test_sounds_and_videos_play(browser, tmp_path):
+    av = pytest.importorskip("av", reason="the extra `media` is not installed")
+    clip, tone = tmp_path / "clip.webm", tmp_path / "tone.wav"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libvpx", rate=10, width=64, height=48, pix_fmt="yuv420p")
+        for k in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * k, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    beep(tone)
+    table = {"id": ["a"], "video": [str(clip)], "audio": [str(tone)], "x": np.ones((1, 2))}
+    pool = modest.ingest(table, tmp_path / "pool")
+    pool.add(modest.select(pool.views(), 1, "random"))
+    with served(pool.path) as address:
+        page = enter(browser.new_context(), address, "Ann")
+        page.wait_for_selector(READY)
+        for kind, seconds in (("video", 2.0), ("audio", 1.0)):
+            found = page.locator(f"#stage {kind}")
+            found.evaluate("(one) => { one.muted = true; return one.play(); }")
+            assert found.evaluate("(one) => one.duration") == pytest.approx(seconds, abs=0.2)
+            found.evaluate("(one) => new Promise((done) => { one.onseeked = done; one.currentTime = 0.7; })")
+        shoot(page, "annotate-media")
