@@ -186,7 +186,7 @@ def test_the_whole_loop(browser, tmp_path):
     assert all(partner[a] == b for a, b in zip(pairs["id_a"], pairs["id_b"])), told
     assert run("next", place)["action"] == "train"
     run("train", place, "--method", "mla", "--epochs", "5")
-    page = Path(run("report", place)["report"])
+    page = Path(run("report", place, "--out", tmp_path / "report.html")["report"])
     assert "<svg" in page.read_text(encoding="utf-8")
 
 
