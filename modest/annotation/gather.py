@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from modest.data.pool import Pool
     from modest.data.rounds import Round
 
+PIECE = 1 << 14  # rows read at once
 WHOLE = 0  # the round of tasks that no round chose; rounds of a pool are 1, 2 ...
 
 
@@ -110,7 +111,7 @@ def _rows(pool: Pool) -> Iterator[tuple[str, str | None, str]]:
 
     left = len(pool)  # a killed append left more
     with pq.ParquetFile(pool.path / "pool.parquet") as handle:
-        for batch in handle.iter_batches(1 << 14, columns=["id", "label", "split"]):
+        for batch in handle.iter_batches(PIECE, columns=["id", "label", "split"]):
             columns = (batch.column(name).to_pylist() for name in ("id", "label", "split"))
             yield from list(zip(*columns))[:left]
             left -= min(left, len(batch))

@@ -101,7 +101,8 @@ def test_the_whole_pool_is_its_training_items_without_a_label(pool):
     assert [one.id for one in tasks_of(pool, whole=True, relabel=True)] == [f"n{k}" for k in range(8)]
 
 
-def test_rows_that_a_killed_append_left_are_not_there(pool):
+def test_rows_that_a_killed_append_left_are_not_there(pool, monkeypatch):
+    monkeypatch.setattr("modest.annotation.gather.PIECE", 4)
     table = files.read_table(pool.path / "pool.parquet")
     files.write_table(pool.path / "pool.parquet", pd.concat([table, table.assign(id="late", label="x")]))
     assert len(list(tasks_of(pool, whole=True, relabel=True))) == 8
