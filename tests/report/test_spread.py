@@ -109,6 +109,9 @@ def test_random_choices_take_nothing_that_was_taken_and_follow_the_ids():
     np.testing.assert_allclose(again.of_random("cover"), found.of_random("cover"), atol=1e-6)
     assert not np.allclose(spread(views, np.array([10, 11]), before, np.arange(17), seed=4).of_random("cover"),
                            found.of_random("cover"))  # fmt: skip
+    left = spread(views, np.array([10, 11]), np.setdiff1d(np.arange(17), [10, 11]), np.arange(17))
+    np.testing.assert_allclose(left.of_random("cover")[:, -1], left.choice.cover[-1], atol=1e-6)  # nothing else is free
+    assert left.of_random("apart").tolist() == pytest.approx([left.choice.apart] * 5)
     rest = spread(views, np.array([10]), np.arange(11, 17), np.arange(11, 17))  # nothing is free
     assert rest.of_random("cover").shape == (5, 1)
 
