@@ -28,8 +28,8 @@ from scipy.stats import t as student
 from modest.types import Float
 
 SLOPE, SPREAD = 0.34, 0.19  # of z per doubling
-NOISE, POWER, DRIFT = 0.05, 0.75, 0.09
-DEGREES, STRETCH = 4, 1.7
+NOISE, POWER, DRIFT = 0.05, 0.75, 0.10
+DEGREES, STRETCH = 4, 1.6
 EDGE = 0.005  # scores nearer to 0 or 1 count as this near
 REACH, STEPS, DRAWS = 16, 16, 1000  # budgets looked at: up to 16 times the last, 16 a doubling; lines drawn
 

@@ -81,6 +81,17 @@ def test_the_budget_of_enough_is_where_the_line_brings_less_for_as_many_items():
     assert got.at_low <= got.at <= got.at_high
 
 
+def test_the_interval_of_the_budget_starts_where_the_line_stands_now():
+    # a sure line of a hundred seeds: drawn lines leave from its end, and lie around its own answer
+    counts = np.array([50.0, 100, 200, 400])
+    values = np.tile(expit(-1 + 0.34 * np.log2(counts / 50)), (100, 1))
+    got = enough(counts, values, to=600, threshold=0.05)
+    assert got.at_low == pytest.approx(got.at, rel=0.6)
+    assert enough(counts, values, to=600, threshold=0.1).at_high == 400
+    wide = enough(counts, values, to=600, threshold=0.05, level=0.5)
+    assert got.at_low <= wide.at_low <= wide.at <= wide.at_high <= (got.at_high or np.inf)
+
+
 def test_a_higher_threshold_is_reached_earlier():
     budgets = [enough([50, 100], [0.3, 0.45], threshold=limit).at for limit in (0.008, 0.01, 0.02, 0.05)]
     assert budgets == sorted(budgets, reverse=True)
