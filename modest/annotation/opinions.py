@@ -142,9 +142,13 @@ def settle(
 
 
 def latest(opinions: Iterable[Opinion]) -> list[Opinion]:
-    """The last opinion of every named person on every question; each nameless one counts by itself."""
+    """The last opinion of every named person on every question; each nameless one counts by itself.
+
+    An item has one class, whichever round asked for it: of labels the round makes no other question.
+    """
     kept: dict[Any, Opinion] = {}
     for k, one in enumerate(opinions):
-        key = (one.kind, one.id, one.side, one.target, one.round, one.annotator or k)
+        asked = (one.side, one.target, one.round) if one.kind == "pair" else ()
+        key = (one.kind, one.id, asked, one.annotator or k)
         kept[key] = one
     return list(kept.values())

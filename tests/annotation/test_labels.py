@@ -151,7 +151,7 @@ def test_export_reads_back(pool, tmp_path):
         ("c", "cat", ANN, ""), ("c", "dog", BOB, ""), ("d", "cannot tell", ANN, ""),
         ("a", "cat", "", "cat"), ("b", "dog", "", "dog")]  # fmt: skip
     for name in ("out.csv", "out.jsonl"):
-        write_rows(tmp_path / name, rows, (*COLUMNS, "known"))
+        write_rows(tmp_path / name, rows, (*COLUMNS, "known"), lines=name.endswith("jsonl"))
         told = read_answers(tmp_path / name)
         report = add_labels(pool, told.opinions, name)
         assert (report.added, report.unchanged, report.ties, report.cannot_tell) == (0, 2, ("c",), ("d",))
@@ -207,6 +207,14 @@ def test_pairs_by_a_rule_and_the_ledger(tmp_path, name):
     assert kept.kept == ((asked[0], partner[asked[0]], others[0]),)
     assert (pool.path / "pairs.parquet").read_bytes() == before
     assert add_pairs(pool.path, late, Rule(overwrite=True)).flags
+
+
+def test_a_question_that_nobody_could_answer_is_answered_later(tmp_path):
+    pool, partner = make(tmp_path / "pool")
+    one = ask(pool, 1, "random", directions=[("image", "text")]).queries[0].ids[0]
+    assert add_pairs(pool.path, [Opinion("pair", one, None, ANN, "line 1")]).cannot_tell == (one,)
+    report = add_pairs(pool.path, [Opinion("pair", one, (partner[one],), BOB, "line 2")])
+    assert (report.added, report.kept) == (1, ())
 
 
 def test_pairs_without_a_direction_find_their_question(tmp_path):

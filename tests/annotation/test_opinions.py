@@ -87,6 +87,13 @@ def test_a_named_person_counts_once_and_nameless_ones_each():
     assert len(latest([first, Opinion("pair", "x", ("a",), "ann")])) == 2
 
 
+def test_an_item_that_two_rounds_asked_for_has_one_last_word_of_a_person():
+    first, second = (Opinion("label", "x", (word,), "ann", round=k) for k, word in enumerate("ab"))
+    assert latest([first, second]) == [second]
+    pairs = [Opinion("pair", "x", (word,), "ann", round=k) for k, word in enumerate("ab")]
+    assert latest(pairs) == pairs  # rounds ask about different partners
+
+
 def test_settled_against_what_was_known():
     a, b = frozenset("a"), frozenset("b")
     questions = {"new": said("a"), "same": said("a"), "other": said("b"), "open": said("a", "b"),
