@@ -63,7 +63,7 @@ def said_on_page(standing: Iterable[tuple[Task, list[Said]]]) -> list[Opinion]:
 def _tasks(text: str, path: Path) -> list[Any]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no valid JSON ({error}); export it again.") from None
     if not isinstance(content, list):
         raise ValueError(f"{path} holds no list of tasks; export the project as JSON, JSON-MIN or CSV.")
@@ -78,7 +78,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         where = f"{path} line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{where} is no JSON ({str(error).rstrip('.')}); mend the line.") from None
         if not isinstance(row, dict):
             raise ValueError(f"{where} is no object; write one with id and label, or a task with its answer.")
@@ -86,6 +86,9 @@ def _lines(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _table(text: str, path: Path, separator: str) -> Told:
+    first = text.partition("\n")[0]
+    if separator not in first and ";" in first:  # as spreadsheets write it where the comma is a decimal sign
+        separator = ";"
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         rows = [(f"{path} line {reader.line_num}", row) for row in reader]
@@ -120,7 +123,7 @@ def _rows(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Told:
         number = row.get("round")
         try:
             asked = int(number) if pair and number not in (None, "") else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{where} has the round {number!r}; write its number, or leave it out.") from None
         kind = "pair" if pair else "label"
         found.append(Opinion(kind, str(row["id"]), told, where=where, round=asked, **more))
@@ -134,7 +137,7 @@ def _class(value: Any, where: str) -> tuple[str, ...] | None:
     if isinstance(value, (list, dict)):
         raise ValueError(f"{where} has the label {value!r}; an item has one class, written as text or a number.")
     word = "" if value is None else str(value).strip()
-    return _NOTHING if not word else None if word == UNSURE else (word,)
+    return _NOTHING if not word else None if word.lower() == UNSURE else (word,)
 
 
 def _partners(value: Any, column: str) -> tuple[str, ...] | None:

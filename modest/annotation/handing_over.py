@@ -147,9 +147,9 @@ def who_said_what(pool: Pool) -> list[dict[str, str]]:
     return [dict(one) for one in dict.fromkeys(tuple(row.items()) for row in full)]
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as JSON lines (``.jsonl``) or as a CSV, atomically."""
-    if path.suffix == ".jsonl":
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], lines: bool = False) -> None:
+    """Write rows as JSON lines (``lines``) or as a CSV, atomically, whatever the file is called."""
+    if lines:
         files.write_text(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
         return
     text = io.StringIO(newline="")

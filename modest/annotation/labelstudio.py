@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -24,6 +24,7 @@ from modest.annotation.task import Task
 ITEM, ANSWER, OTHER = "item_id", "answer", "other"
 _TAGS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 _OURS = {ITEM, ANSWER, OTHER, "id", "kind", "round", "order", "score", "reason", "side", "target", "shortlist"}
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OURS |= {"annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "history"}
 
 
@@ -39,12 +40,28 @@ def key(name: str) -> str:
     return f"{plain}_" if plain in _OURS else plain
 
 
+def keys(names: Iterable[str]) -> dict[str, str]:
+    """{name: its key} of all modalities of a task; of names that differ in signs only, later ones get a number.
+
+    Examples
+    --------
+    >>> keys(["my view", "my-view"])
+    {'my view': 'my_view', 'my-view': 'my_view_2'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain, taken = key(name), set(found.values())
+        numbered = (f"{plain}_{k}" for k in range(2, len(taken) + 3))
+        found[name] = plain if plain not in taken else next(one for one in numbered if one not in taken)
+    return found
+
+
 def label_config(kinds: Mapping[str, str], classes: Sequence[str]) -> str:
     """Configuration for label tasks: every modality (name -> kind of medium), the classes, one typed, "cannot tell"."""
     view = _view()
-    for name, kind in kinds.items():
+    for name, field in keys(kinds).items():
         Xml.SubElement(view, "Header", value=name, size="5")
-        _show(view, f"show_{key(name)}", key(name), kind)
+        _show(view, f"show_{field}", field, kinds[name])
     _choices(view, [*classes, *([] if UNSURE in classes else [UNSURE])])
     return _text(view, "another class")
 
@@ -63,7 +80,7 @@ def pair_config(side: tuple[str, str], target: tuple[str, str], most: int) -> st
 
 def label_tasks(tasks: Sequence[Task], shown: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Label tasks, first to ask first; ``shown`` {modality: URL or text} of each."""
-    data = [{key(name): value for name, value in one.items()} for one in shown]
+    data = [{field: one[name] for name, field in keys(one).items()} for one in shown]
     return [_task(task, k, len(tasks), one) for k, (task, one) in enumerate(zip(tasks, data))]
 
 
@@ -117,6 +134,9 @@ def _text(view: Xml.Element, asked: str) -> str:
     """The configuration as text, with a line to type an answer that is no choice."""
     told = {"name": OTHER, "toName": "item", "placeholder": asked, "maxSubmissions": "1", "editable": "true"}
     Xml.SubElement(view, "TextArea", told)
+    odd = next((value for one in view.iter() for value in one.attrib.values() if _NO_XML.search(value)), None)
+    if odd is not None:
+        raise ValueError(f"{odd!r} holds a control character, which XML cannot; rename the class or the column.")
     Xml.indent(view)
     return Xml.tostring(view, encoding="unicode") + "\n"
 
@@ -146,13 +166,16 @@ def read_export(tasks: Sequence[Any], name: str) -> Told:
         if not isinstance(task, Mapping):
             raise ValueError(f"{name} task {k} is no object; export the project again, as JSON, JSON-MIN or CSV.")
         where = f"{name} task {task.get('id', k)}"
-        for data, choices, typed, about in _given(task, where):
-            if about.get("was_cancelled") or about.get("skipped"):
-                cancelled += 1
-            elif not choices and not typed:
-                empty += 1
-            else:
-                found.append(_opinion(data, choices, typed, about, where))
+        try:
+            for data, choices, typed, about in _given(task, where):
+                if about.get("was_cancelled") or about.get("skipped"):
+                    cancelled += 1
+                elif not choices and not typed:
+                    empty += 1
+                else:
+                    found.append(_opinion(data, choices, typed, about, where))
+        except (AttributeError, TypeError) as error:  # a part of another type than Label Studio writes
+            raise ValueError(f"{where} is not as Label Studio exports it ({error}); export it again.") from None
     return Told(tuple(sorted(found, key=lambda one: one.at)), cancelled, empty)
 
 
@@ -213,8 +236,11 @@ def _opinion(
     if word in (NONE, UNSURE):
         said = () if word == NONE else None
     elif not typed:
-        if not (word.isdigit() and 1 <= int(word) <= len(listed)):
+        if not (word.isdecimal() and 1 <= int(word) <= len(listed)):
             raise ValueError(f"{where} answers {word!r}, and has {len(listed)} candidates; choose one of them.")
         said = (listed[int(word) - 1],)
-    number = int(data["round"]) if data.get("round") not in (None, "") else None
-    return Opinion("pair", str(item), said, **told, side=str(data["side"]), target=str(data["target"]), round=number)
+    number = str(data.get("round", "") or "")
+    if number and not number.isdecimal():
+        raise ValueError(f"{where} has the round {number!r}; leave the task's data as modest wrote them.")
+    told |= {name: str(data.get(name) or "") for name in ("side", "target")}
+    return Opinion("pair", str(item), said, **told, round=int(number) if number else None)

@@ -154,7 +154,8 @@ def export(
         count = uids(opened, path, rounds)
     else:
         rows = who_said_what(opened) if to in ("csv", "jsonl") else tags(opened, to, rounds, medium)
-        write_rows(path, rows, (*COLUMNS, "known") if to in ("csv", "jsonl") else (PATHS[to], "tags", *MORE))
+        columns = (*COLUMNS, "known") if to in ("csv", "jsonl") else (PATHS[to], "tags", *MORE)
+        write_rows(path, rows, columns, lines=to == "jsonl")
         count = len(rows)
     payload = {"pool": str(pool), "to": to, "file": str(path), "rows": count}
     finish(payload, json, [f"{count} rows", f"written: {path}"], f"modest report {pool}")

@@ -37,6 +37,11 @@ def test_text_in_cells_may_hold_commas_quotes_and_lines(tmp_path):
     assert plain(read_answers(table).opinions) == [("label", "a\nb", ('say "x"\u2028y',), "")]
 
 
+def test_a_spreadsheet_may_write_semicolons_and_capitals(tmp_path):
+    table = write(tmp_path / "a.csv", "\ufeffid;label\r\n1;cat, small\r\n2;Cannot tell\r\n")
+    assert plain(read_answers(table).opinions) == [("label", "1", ("cat, small",), ""), ("label", "2", None, "")]
+
+
 def test_pairs_of_csv_and_jsonl(tmp_path):
     rows = ("id,match,side,target,round", "a,t1|t2,image,text,3", "b,None of these,,,", "c,cannot tell,,,", "d,,,,")
     told = read_answers(write(tmp_path / "a.csv", "\n".join(rows)))
@@ -70,6 +75,9 @@ def test_pairs_of_csv_and_jsonl(tmp_path):
         ("a.json", "{}", "no list of tasks"),
         ("a.json", "[1]", "task 1 is no object"),
         ("a.xml", "x", "ends in .xml"),
+        ("a.json", "[" * 100_000, "no valid JSON"),
+        ("a.jsonl", "[" * 100_000, "line 1 is no JSON"),
+        ("a.jsonl", '{"id": 1, "match": "b", "round": 1e400}', "line 1 has the round inf"),
     ],
 )
 def test_what_has_no_form_is_one_sentence_with_its_place(tmp_path, name, content, told):

@@ -99,6 +99,14 @@ def test_members_of_archives_are_unpacked_once(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in hosting.beside.iterdir()} == before
 
 
+def test_a_member_without_content_is_not_shown(tmp_path):
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("a.png", b"")
+    value = f"{tmp_path}/p.zip!a.png"
+    hosting = Hosting([value], tmp_path / "media", prefix="http://h", root=tmp_path)
+    assert (hosting.unpack(), hosting.show(value, "image"), list(hosting.beside.iterdir())) == (0, "", [])
+
+
 def test_kinds_of_columns():
     assert column_kind("image", [None, "a.png"]) == "image"
     assert column_kind("left", ["a.wav"]) == "audio"

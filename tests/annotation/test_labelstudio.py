@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modest.annotation.exchange import read_answers
 from modest.annotation.labelstudio import (
     key,
+    keys,
     label_config,
     label_tasks,
     pair_config,
@@ -90,6 +91,25 @@ def test_keys_keep_off_the_columns_of_flat_exports():
         "image", "id_", "annotator_", "lead_time_", "a_b"]  # fmt: skip
 
 
+def test_names_that_differ_in_signs_only_stay_apart():
+    names = ["my view", "my-view", "my_view_2", "order", "order_"]
+    assert list(keys(names)) == names
+    assert len(set(keys(names).values())) == len(names)
+    view = Xml.fromstring(label_config({"my view": "text", "my-view": "image"}, ["cat"]))
+    [task] = label_tasks([Task(1, "label", 0, "a", "")], [{"my view": "one", "my-view": "two"}])
+    assert task["data"][view.findall("Text")[1].get("value")[1:]] == "one"
+    assert task["data"][view.find("Image").get("value")[1:]] == "two"
+
+
+@pytest.mark.parametrize("odd", ["a\x01b", "a\x7f\x00", "\ufffe", "\ud800"])
+def test_what_xml_cannot_hold_is_refused_by_name(odd):
+    with pytest.raises(ValueError, match="rename the class or the column") as caught:
+        label_config({"image": "image"}, [odd])
+    assert repr(odd) in str(caught.value)
+    with pytest.raises(ValueError, match="rename"):
+        label_config({odd: "text"}, ["cat"])
+
+
 def test_answers_of_an_export():
     assert said(exported(LABEL, by(1, chosen("cat")), by({"id": 4, "email": "b@x"}, chosen("cannot tell")))) == [
         ("a", ("cat",), "1"), ("a", None, "b@x")]  # fmt: skip
@@ -146,6 +166,13 @@ def test_flat_exports(tmp_path):
         (exported(PAIR, by(1, chosen("0"))), "answers '0'"),
         (exported(LABEL, by(1, chosen("a", name="x"), chosen("b", name="y"))), "choices called x, y"),
         ({**LABEL, "id": 7, "annotation_id": 1, "answer": {"choices": ["a", "b"]}}, "2 choices"),
+        (exported(PAIR, by(1, chosen("²"))), "task 7 answers '²'"),
+        (exported({**PAIR, "round": "x"}, by(1, chosen("1"))), "task 7 has the round 'x'"),
+        (exported(LABEL, "text"), "task 7 is not as Label Studio exports it"),
+        ({"id": 7, "data": LABEL, "annotations": 3}, "task 7 is not as"),
+        (exported(LABEL, by(1, "text")), "task 7 is not as"),
+        (exported(LABEL, by(1, {**chosen("a"), "value": ["a"]})), "task 7 is not as"),
+        (exported(LABEL, by(1, chosen(None, 3))), "task 7 "),
     ],
 )
 def test_what_cannot_be_read_names_the_task(task, told):

@@ -94,6 +94,12 @@ def test_pairs_from_label_studio(shell, tmp_path):
     assert (pool.path / "pairs.parquet").read_bytes() == before
 
 
+def test_the_form_is_what_was_asked_for_whatever_the_file_is_called(shell, chosen, tmp_path):
+    for tool, first in (("csv", "id,label,"), ("jsonl", '{"id": ')):
+        assert shell("labels", "export", chosen, "--to", tool, "--out", tmp_path / "labels.txt").code == 0
+        assert (tmp_path / "labels.txt").read_text().startswith(first)
+
+
 @pytest.mark.parametrize("tool", ["fiftyone", "lightly", "jsonl"])
 def test_the_other_tools(shell, chosen, tmp_path, tool):
     out = tmp_path / f"out.{'jsonl' if tool == 'jsonl' else 'csv'}"
