@@ -9,8 +9,10 @@ import modest
 from modest.annotation.exchange import said_on_page
 from modest.annotation.gather import tasks_of
 from modest.annotation.labels import add_labels, add_pairs
+from modest.annotation.opinions import Opinion
 from modest.annotation.store import Store
 from modest.rounds.asking import ask
+from modest.rounds.next import Advice
 
 
 @pytest.fixture
@@ -70,7 +72,19 @@ def test_people_who_differ_do_not_make_it_say_the_same_for_ever(pool, shell):
     assert (found["action"], found["facts"]["unclear"]) == ("train", 1)
 
 
-def test_the_threshold_is_told_in_points(pool, shell):
+def test_what_a_file_said_cannot_be_told_is_not_asked_again(pool, shell):
+    names = pool.rounds[0].choice["id"].tolist()
+    said = [("cat",), ("dog",), ("cat",), None]
+    add_labels(pool.path, [Opinion("label", name, one, "ada") for name, one in zip(names, said)], "answers.csv")
+    found = told(shell, pool)
+    assert (found["action"], found["facts"]["unclear"]) == ("train", 1)
+
+
+def test_the_threshold_is_told_in_points(pool, shell, monkeypatch):
+    seen = []
+    monkeypatch.setattr("modest.rounds.next.advise", lambda *told: seen.append(told[-1]) or Advice("stop", "so", "so"))
+    assert shell("next", pool.path, "--threshold", "2.5").code == 0
+    assert seen == [0.025]
     said = shell("next", pool.path, "--threshold", "0")
     assert said.code == 2
     assert "--threshold 0" in said.err

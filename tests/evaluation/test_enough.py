@@ -90,6 +90,27 @@ def test_the_middle_of_the_lines_drawn_says_what_their_mean_says():
     assert wide.at_low < got.at_low <= got.at_high < wide.at_high
 
 
+def test_the_interval_of_the_budget_is_that_of_lines_drawn_by_dense_matrices():
+    counts, step, draws = np.array([50.0, 100, 200, 400]), 200, 20_000
+    y = expit(-1 + 0.34 * np.log2(counts / 50))
+    x, rng = np.log2(counts / 400), np.random.default_rng(5)
+    precision = 1 / (NOISE**2 * (y * (1 - y)) ** (2 * POWER - 2) / 100 + DRIFT**2 * x**2)
+    design = np.stack([np.ones(4), x], axis=1)
+    covariance = np.linalg.inv((design.T * precision) @ design + np.diag([0, SPREAD**-2]))
+    mean = covariance @ ((design.T * precision) @ logit(y) + np.array([0, SLOPE * SPREAD**-2]))
+    heavy = STRETCH * np.sqrt(DEGREES / rng.chisquare(DEGREES, size=(draws, 1)))
+    now, slope = (mean + heavy * rng.multivariate_normal([0, 0], covariance, size=draws)).T[..., None]
+    slope = slope + DRIFT * heavy * rng.normal(size=(draws, 1))
+    budgets = 400 * 2 ** np.linspace(0, 4, 65)
+    z = [now + slope * np.log2(n / 400) for n in (budgets, budgets + step)]
+    flat = expit(z[1]) - expit(z[0]) < 0.03
+    first = np.where(flat.any(axis=1), budgets[flat.argmax(axis=1)], np.inf)
+    for level in (0.1, 0.2, 0.3):
+        got = enough(counts, np.tile(y, (100, 1)), to=600, threshold=0.03, level=level)
+        expected = np.quantile(first, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+        assert np.abs(np.log2(np.array([got.at_low, got.at_high]) / expected)).max() <= 1.01 / 16  # a step of the grid
+
+
 def test_a_higher_threshold_is_reached_earlier():
     budgets = [enough([50, 100], [0.3, 0.45], threshold=limit).at for limit in (0.008, 0.01, 0.02, 0.05)]
     assert budgets == sorted(budgets, reverse=True)
