@@ -2,6 +2,7 @@
 
 import io
 import re
+import socket
 
 import numpy as np
 import pytest
@@ -379,3 +380,63 @@ def test_a_port_that_is_taken_is_one_sentence():
             listening("127.0.0.1", port)
     with pytest.raises(OSError, match="cannot listen on"):
         listening("no such host.", 0)
+
+
+def test_partners_are_sought_in_the_split_that_the_round_asked_in(tmp_path, monkeypatch):
+    from starlette.testclient import TestClient
+
+    import modest
+    from modest.annotation.catalogue import Catalogue
+    from modest.annotation.exchange import said_on_page
+    from modest.annotation.gather import tasks_of
+    from modest.annotation.labels import add_pairs
+    from modest.annotation.store import Store
+    from modest.rounds.asking import ask
+    from tests.annotation.conftest import HERE
+    from tests.cli.test_pair import make
+
+    pool, _ = make(tmp_path / "pool")
+    ask(pool, 2, "random", directions=[("image", "text")])
+    pool = modest.open(pool.path)
+    has_text = {name for name, text in zip(pool.ids, pool.table["text"]) if text}
+    inside, outside = ({name for name, split in zip(pool.ids, pool.split) if (split == "train") is here} & has_text
+                       for here in (True, False))  # fmt: skip
+    monkeypatch.setattr("modest.annotation.api.FOUND", 3)
+    with Store(pool.path) as store:
+        store.add(tasks_of(pool))
+        client = TestClient(app(pool, store, Catalogue(pool)), base_url=HERE)
+        enter(client, "ada")
+        task = store.task(handed(client)[0]["number"])
+        assert f'data-round="{task.round}"' in client.get("/").text
+        seen, after = [], 0
+        while after is not None:
+            told = {"text": "thing", "target": "text", "near": task.id, "round": task.round, "after": after}
+            found = client.get("/api/search", params=told).json()
+            seen += re.findall(r'<li class="candidate" data-partner="([^"]+)"', found["html"])
+            after = found["more"] or None
+        assert set(seen) == inside
+        assert answer(client, task.number, "match", (min(outside),)).status_code == 422
+        [partner] = sorted(inside - set(task.shortlist))[:1]
+        assert answer(client, task.number, "match", (partner,)).status_code == 200
+        assert add_pairs(pool.path, said_on_page(store.standing())).added == 1
+    assert client.get("/api/search", params={"text": "thing", "round": "x"}).status_code == 422
+
+
+def test_a_sound_with_an_odd_cut_says_so_and_stops_nobody(page, zoo):
+    import modest
+
+    pool = modest.open(zoo)
+    pool.table.loc[0, "audio"] = pool.table.loc[2, "audio"].split("#")[0] + "#t=late"
+    pool.save()
+    desk = page()
+    client = desk.browser("ada")
+    assert "has the cut &#39;late&#39;" in handed(client)[0]["html"]
+    fetched = client.get("/media", params={"id": desk.ids[0], "of": "audio", "as": "whole"})
+    assert (fetched.status_code, str(zoo.parent) in fetched.text) == (404, False)
+
+
+def test_small_answers_are_sent_at_once():
+    from modest.annotation.server import listening
+
+    with listening("127.0.0.1", 0) as where:
+        assert where.proto == socket.IPPROTO_TCP, "asyncio sets TCP_NODELAY on such sockets alone; else 40 ms are lost"
