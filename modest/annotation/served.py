@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response
 
 from modest.annotation.api import annotator
 from modest.annotation.desk import Desk
-from modest.annotation.shown import LARGE, SMALL, file_name, plainly, small, square
+from modest.annotation.shown import LARGE, SMALL, plainly, refuse_stray, small, square
 from modest.data import media
 from modest.data.decoding import Unreadable
 from modest.data.pictures import vector_svg, waveform_svg
@@ -55,6 +55,7 @@ def medium(request: Request) -> Response:
         kind = media.kind(value) if isinstance(value, str) else None
         if kind not in ("image", "audio", "video"):
             raise KeyError(name)
+        refuse_stray(value)
         if size == "small":
             return Response(small(value, SMALL), 200, _HEADERS, "image/jpeg")
         if size == "wave":
@@ -89,8 +90,6 @@ def _whole(request: Request, value: str) -> Response:
     real = Path(os.path.realpath(place))
     if not real.is_file():
         raise Unreadable(f"{place} is not there; put it back or mark the modality absent.")
-    if media.kind(str(real)) != media.kind(place):
-        raise HTTPException(404, f"{file_name(place)} is a link to something else.")
     if not os.access(real, os.R_OK):
         raise Unreadable(f"{place} may not be read; change its rights.")
     return FileResponse(real, 200, _HEADERS, TYPES[ending])

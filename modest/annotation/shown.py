@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -103,15 +104,18 @@ class Showcase:
             if name in media.KINDS:
                 return Block(name, "problem", text, note=f"This {name} is no file that can be shown.")
             return Block(name, "text" if len(text) > WORDS or "\n" in text else "fact", text)
-        if kind == "image":
-            try:
+        try:
+            refuse_stray(value)
+            if kind == "image":
                 small(value, SMALL)
-            except Unreadable as error:
-                return Block(name, "problem", file_name(value), note=plainly(value, error))
+            place = media.split_cut(value)[0]
+        except Unreadable as error:
+            return Block(name, "problem", file_name(value), note=plainly(value, error))
+        if kind == "image":
             return Block(name, kind, source=address(item.id, name, "small"), whole=address(item.id, name, "whole"))
         if value.endswith("/"):
             return Block(name, "image", source=address(item.id, name, "small"), note="the middle frame of a folder")
-        cut = value[len(media.split_cut(value)[0]) :] if "#t=" in value else ""
+        cut = value[len(place) :]
         poster = address(item.id, name, "small" if kind == "video" else "wave")
         return Block(name, kind, "", address(item.id, name, "whole") + cut, poster=poster, note=file_name(value))
 
@@ -138,6 +142,13 @@ def square(name: str, vector: NDArray[Any]) -> int:
     return side if plain and bool(np.all(vector >= 0)) and float(np.max(vector)) > 0 else 0
 
 
+def refuse_stray(value: str) -> None:
+    """Raise Unreadable if a raw value is a link that leads to another kind of file."""
+    place = media.split_cut(value)[0]
+    if os.path.islink(place) and media.kind(os.path.realpath(place)) != media.kind(place):
+        raise Unreadable(f"{place} is a link to something else.")
+
+
 def file_name(value: str) -> str:
     """Last part of a raw value, which says nothing of where it lies."""
     return value.rstrip("/").replace("!", "/").rpartition("/")[2]
@@ -145,7 +156,7 @@ def file_name(value: str) -> str:
 
 def plainly(value: str, error: Exception) -> str:
     """Sentence of an error, without the folders of the value."""
-    place = media.split_cut(value)[0] if "#t=" in value else value
+    place = value.rpartition("#t=")[0] or value  # a cut may be what is wrong with it
     return str(error).replace(place, file_name(place)).replace(place.partition("!")[0], file_name(value))
 
 
@@ -169,6 +180,7 @@ def with_keys(names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _text(name: str, value: str) -> Block:
     try:
+        refuse_stray(value)
         text = read_text(value)
     except Unreadable as error:
         return Block(name, "problem", file_name(value), note=plainly(value, error))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -351,6 +352,37 @@ def test_a_link_to_another_kind_of_file_is_not_followed(page, zoo, tmp_path):
     told = page().browser("ada").get("/media", params={"id": "item-00", "of": "image", "as": "whole"})
     assert told.status_code == 404
     assert "very secret" not in told.text
+
+
+def test_no_small_copy_outline_or_text_is_made_of_such_a_link(page, zoo, tmp_path):
+    import modest
+
+    (tmp_path / "secret.key").write_text("very secret")
+    pool = modest.open(zoo)
+    names = {"image": "link.png", "audio": "link.wav", "text": "link.txt"}
+    (tmp_path / "plain").write_bytes(Path(pool.table.loc[9, "image"]).read_bytes())  # a picture, which no name says
+    for name, link in names.items():
+        (tmp_path / link).symlink_to(tmp_path / ("plain" if name == "image" else "secret.key"))
+        pool.table.loc[0, name] = str(tmp_path / link)
+    pool.save()
+    client = page().browser("ada")
+    shown = client.get("/api/next").json()["tasks"][0]["html"]
+    assert "very secret" not in shown
+    for name, link in names.items():
+        assert f"{link} is a link to something else." in shown
+        for size in ("small", "wave", "whole"):
+            assert client.get("/media", params={"id": "item-00", "of": name, "as": size}).status_code == 404
+
+
+def test_a_link_to_the_same_kind_of_file_is_followed(page, zoo, tmp_path):
+    import modest
+
+    pool = modest.open(zoo)
+    (tmp_path / "link.jpeg").symlink_to(pool.table.loc[9, "image"])
+    pool.table.loc[0, "image"] = str(tmp_path / "link.jpeg")
+    pool.save()
+    client = page().browser("ada")
+    assert client.get("/media", params={"id": "item-00", "of": "image", "as": "small"}).status_code == 200
 
 
 @pytest.mark.parametrize("value", ["/etc/passwd", "/proc/self/environ", "file:///etc/passwd", "/dev/zero", "."])
