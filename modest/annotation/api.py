@@ -79,11 +79,13 @@ def search(request: Request) -> Response:
     annotator(request)
     text = "".join(one for one in told.get("text", "")[:LONGEST] if one.isprintable()).strip()
     after = told.get("after", "0")
-    if not after.isascii() or not after.isdigit() or len(after) > 15:
-        raise HTTPException(422, "after is the row of the last item found.")
+    turn = told.get("round", "0")
+    if not all(one.isascii() and one.isdigit() and len(one) < 16 for one in (after, turn)):
+        raise HTTPException(422, "after is the row of the last item found, round the number of the one that asks.")
     if not text:
         return JSONResponse({"html": "", "count": 0, "more": 0})
-    return JSONResponse(desk.found(text, told.get("target", ""), FOUND, int(after), told.get("near", "")))
+    found = desk.found(text, told.get("target", ""), FOUND, int(after), told.get("near", ""), int(turn))
+    return JSONResponse(found)
 
 
 def progress(request: Request) -> Response:
@@ -112,6 +114,8 @@ def _checked(desk: Desk, task: Task, verdict: str, value: list[str]) -> None:
             item = desk.catalogue.item(one)
             if item is None or task.target not in item.has:
                 raise HTTPException(422, f"There is no {task.target} of {one!r}.")
+            if not desk.sought(task.round, item):
+                raise HTTPException(422, f"{one!r} is of a split that round {task.round} did not ask in.")
 
 
 def _state(desk: Desk, name: str, known: str) -> dict[str, Any]:

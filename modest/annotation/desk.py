@@ -10,15 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modest.annotation.safety import Door
 from modest.annotation.shown import Showcase, with_keys
 from modest.annotation.task import Task
+from modest.data.pairs import query_rounds
 from modest.evaluation.agreement import agreement
 
 if TYPE_CHECKING:
-    from modest.annotation.catalogue import Catalogue
+    from numpy.typing import NDArray
+
+    from modest.annotation.catalogue import Catalogue, Item
     from modest.annotation.store import Store
     from modest.data.pool import Pool
 
@@ -28,6 +32,7 @@ PAGES = Environment(
 )  # fmt: skip
 MOST_COMPARED = 1_000  # tasks whose answers are compared on the page
 FRESH = 20.0  # seconds for which that is kept
+LOOKS = 50  # pages of a search looked at for one that has a partner
 
 
 @dataclass(eq=False)
@@ -49,7 +54,7 @@ class Desk:
     annotator: str = ""
     multiple: bool = False
     clock: Any = time.monotonic
-    _shared: dict[str, Any] = field(default_factory=dict)
+    _shared: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open what shows items."""
@@ -79,12 +84,32 @@ class Desk:
         seen = self._seen(task.id, task.side)
         return template.render(task=task, item=seen, candidates=candidates, multiple=self.multiple)
 
-    def found(self, text: str, target: str, limit: int, after: int, near: str = "") -> dict[str, Any]:
-        """Items that a search finds, as HTML; ``near`` is the id asked about, which cannot be its own partner."""
-        items = self.catalogue.search(text, target or None, limit=limit, after=after)
-        seen = [("", self._as_seen(item, target)) for item in items if item.id != near]
-        more = items[-1].row + 1 if len(items) == limit else 0
-        return {"html": PAGES.get_template("found.html").render(candidates=seen), "count": len(seen), "more": more}
+    def found(self, text: str, target: str, limit: int, after: int, near: str = "", turn: int = 0) -> dict[str, Any]:
+        """Items that a search finds, as HTML; ``near`` is the id asked about, which cannot be its own partner, ``turn``
+        the round that asks.
+
+        Pages on which nothing may be a partner are passed over, up to LOOKS of them.
+        """
+        kept: list[Any] = []
+        for _ in range(LOOKS):
+            items = self.catalogue.search(text, target or None, limit=limit, after=after)
+            kept = [item for item in items if item.id != near and self.sought(turn, item)]
+            after = items[-1].row + 1 if len(items) == limit else 0
+            if kept or not after:
+                break
+        seen = [("", self._as_seen(item, target)) for item in kept]
+        return {"html": PAGES.get_template("found.html").render(candidates=seen), "count": len(seen), "more": after}
+
+    def sought(self, turn: int, item: Item) -> bool:
+        """Whether a round seeks partners where this item is: in its split, or everywhere."""
+        if "splits" not in self._shared:
+            self._shared["splits"] = {one.number: one.manifest.get("split") for one in query_rounds(self.pool.path)}
+        split = self._shared["splits"].get(turn)
+        if split is None:
+            return True
+        if ("inside", split) not in self._shared:
+            self._shared["inside", split] = _rows_of(self.pool, split)
+        return bool(self._shared["inside", split][item.row])
 
     def progress(self, annotator: str) -> dict[str, Any]:
         """How far everybody is, in numbers and in words."""
@@ -152,6 +177,15 @@ def class_names(pool: Pool, given: Sequence[str] = ()) -> tuple[str, ...]:
     whole = all(label.lstrip("-").isdigit() for label in found)
     rest = sorted(found, key=int) if whole else sorted(found)
     return tuple(dict.fromkeys([*told, *rest, *given]))
+
+
+def _rows_of(pool: Pool, split: str) -> NDArray[np.bool_]:
+    """(n,) which rows are of a split, without the rest of the table."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(pool.path / "pool.parquet", columns=["split"]).column(0)
+    return np.asarray(pc.equal(column, split))
 
 
 def duration(minutes: float) -> str:

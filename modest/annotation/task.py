@@ -1,4 +1,4 @@
-"""What people are asked and what they say: small frozen words that pass between the store, the page and the exchange."""
+"""What people are asked and what they say: frozen words that pass between the store, the page and the exchange."""
 
 from __future__ import annotations
 

@@ -257,7 +257,8 @@ if (work) {
     const field = stage.querySelector("[name=search]"), list = stage.querySelector(".results");
     const again = stage.querySelector(".more"), article = task();
     const asked = ++searched, text = field.value.trim();
-    const query = new URLSearchParams({ text, target: article.dataset.target, near: article.dataset.id });
+    const query = new URLSearchParams({ text, target: article.dataset.target, near: article.dataset.id,
+      round: article.dataset.round });
     if (more) query.set("after", again.dataset.after);
     try {
       const told = await ask("/api/search?" + query);
