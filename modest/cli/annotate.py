@@ -39,17 +39,22 @@ def command(
     Example: modest annotate pool rounds/2 --redundancy 2 --class cat --class dog
     Example: modest annotate pool --host 0.0.0.0 --port 8000
     """
+    from modest.annotation.gather import WHOLE, tasks_of
     from modest.annotation.store import Store
+    from modest.data.pairs import query_rounds
     from modest.data.pool import open as open_pool
 
     server = _server()
-    opened, asked = open_pool(pool), [_round(one) for one in rounds or ()] or None
-    if whole and asked:
+    if whole and rounds:
         raise ValueError("--whole asks about all items, whatever a round chose; leave the ROUND out.")
+    opened, named = open_pool(pool), [_round(one) for one in rounds or ()]
     beyond = host not in ("127.0.0.1", "localhost", "::1")
     token = secrets.token_urlsafe(24) if beyond and token is None else token
     with Store(pool, redundancy=redundancy, lease=lease) as store:
-        new = store.add(_tasks(opened, asked, whole, relabel))
+        new = store.add(tasks_of(opened, named or None, whole=whole, relabel=relabel))
+        asked = [WHOLE] if whole else named or [one.number for one in (*opened.rounds, *query_rounds(opened.path))]
+        for one in names:  # kept, so that answers are known by them when they come in
+            store.add_class(one, "--class")
         told = store.progress(asked)
         if not told.total:
             raise ValueError(
@@ -89,12 +94,6 @@ def _catalogue(pool: Pool, json: bool) -> Any:
         return Catalogue(pool, bar)
 
 
-def _tasks(pool: Pool, rounds: list[int] | None, whole: bool, relabel: bool) -> Any:
-    from modest.annotation.gather import tasks_of
-
-    return tasks_of(pool, rounds, whole=whole, relabel=relabel)
-
-
 def _run(server: Any, application: Any, where: Any, address: str | None) -> None:
     """Serve until Ctrl-C."""
     if address is not None:
@@ -122,6 +121,6 @@ def _address(host: str, port: int, token: str | None) -> str:
     return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
 
 
-def _farewell(store: Store, rounds: list[int] | None, before: int) -> str:
+def _farewell(store: Store, rounds: list[int], before: int) -> str:
     told = store.progress(rounds)
     return f"stopped; {told.answers - before:,} answers came in, {told.total - told.done:,} tasks are left"

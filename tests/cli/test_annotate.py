@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 import modest
+from modest.annotation.store import Store
 
 pytest.importorskip("starlette", reason="the extra `web` is not installed")
 
@@ -82,6 +83,20 @@ def test_classes_and_a_name_for_all(shell, asked, visited):
     text = visited["/"].text
     assert 'data-annotator="me"' in text
     assert re.findall(r'data-class="(\w+)"', text) == ["green", "red", "blue"]
+    with Store(asked) as store:
+        [task] = store.next("ada")
+        store.answer(task.number, "ada", "label", ["blue"])
+    told = json.loads(shell("labels", "add", asked, "--json").out)["reports"]["label"]
+    assert (told["added"], told["unknown_classes"]) == (1, {})
+
+
+def test_what_an_earlier_run_asked_of_all_items_is_not_asked_of_a_round(shell, asked, visited):
+    rounds = json.loads(shell("annotate", asked, "--port", "0", "--json").out)["tasks"]
+    whole = json.loads(shell("annotate", asked, "--port", "0", "--whole", "--json").out)
+    assert whole["tasks"] == whole["new"]
+    again = json.loads(shell("annotate", asked, "--port", "0", "--json", "--annotator", "me").out)
+    assert (again["tasks"], again["new"]) == (rounds, 0)
+    assert "Round 1" in visited["/"].text
 
 
 def test_beyond_this_machine_a_token_is_made_up(shell, asked, visited):
