@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from modest.annotation.desk import Desk
-from modest.annotation.safety import posted
+from modest.annotation.safety import plain_text, posted
 from modest.annotation.task import Task
 
 LONGEST = 200  # characters of a class, a key or a search
@@ -62,13 +62,14 @@ async def undo(request: Request) -> Response:
 async def add_class(request: Request) -> Response:
     """Add a class; one that is there already stays as it is."""
     desk, name, fields = await _posted(request)
-    label = " ".join(_word(fields, "name").split())
+    label = plain_text(_word(fields, "name"))
     if not label or not label.isprintable():
         raise HTTPException(422, "A class needs a name of letters that can be seen.")
 
     def add() -> dict[str, Any]:
-        added = label not in desk.all_classes() and desk.store.add_class(label, name)
-        return {"added": bool(added), "name": label, **_state(desk, name, "")}
+        there = {plain_text(one): one for one in desk.all_classes()}
+        added = label not in there and desk.store.add_class(label, name)
+        return {"added": bool(added), "name": there.get(label, label), **_state(desk, name, "")}
 
     return JSONResponse(await run_in_threadpool(add))
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from modest.annotation.desk import PAGES, Desk
-from modest.annotation.safety import Session, posted
+from modest.annotation.safety import Session, plain_text, posted
 from modest.annotation.task import Said
 
 ON_A_PAGE = 50
@@ -27,8 +27,9 @@ def work(request: Request) -> Response:
     tasks = desk.hand_out(session.name)
     names = desk.class_list()
     text = PAGES.get_template("work.html").render(
-        **_shell(desk, session, "work"), progress=told, tasks=tasks, class_list=names, lease=desk.lease
-    )
+        **_shell(desk, session, "work"), progress=told, tasks=tasks, class_list=names, lease=desk.lease,
+        box=desk.door.box,
+    )  # fmt: skip
     response = HTMLResponse(text)
     desk.door.give(response, session)
     return response
@@ -39,7 +40,7 @@ async def enter(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     session, fields = await posted(request, desk.door)
     told = fields.get("name", "")
-    name = re.sub(r"\s+", " ", told).strip() if isinstance(told, str) else ""
+    name = plain_text(told) if isinstance(told, str) else ""
     if not name or len(name) > LONGEST or not name.isprintable():
         return _ask_name(desk, session, f"Give a name of 1 to {LONGEST} letters that can be seen.", 422)
     response = RedirectResponse("/", 303)
@@ -59,9 +60,9 @@ async def leave(request: Request) -> Response:
 
 
 def who(request: Request) -> Response:
-    """Ask for a name."""
+    """Ask for a name, unless everybody has the same."""
     desk, session = _who(request)
-    return _ask_name(desk, session)
+    return RedirectResponse("/", 303) if desk.annotator else _ask_name(desk, session)
 
 
 def tasks(request: Request) -> Response:
@@ -110,7 +111,7 @@ def _words(said: Said) -> str:
 def _who(request: Request) -> tuple[Desk, Session | None]:
     desk: Desk = request.app.state.desk
     session = desk.door.session(request)
-    if desk.annotator and (session is None or not session.name):
+    if desk.annotator and (session is None or session.name != desk.annotator):
         session = desk.door.newcomer(desk.annotator)
     return desk, session
 

@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import secrets
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Session:
 class Door:
     """Signs and reads sessions. ``key`` secret bytes; ``token`` what a newcomer must show, None where nothing is asked.
 
-    ``label`` tells the cookies of two pools on one host apart.
+    ``label`` tells the cookies of two pools on one host apart, ``box`` what a browser keeps for them: a pool made anew
+    has another key, and what waits for the old one never comes to it.
     """
 
     def __init__(self, key: bytes, token: str | None = None, label: str = "") -> None:
@@ -69,6 +71,7 @@ class Door:
         self.cookie = "modest_" + hashlib.sha256(label.encode()).hexdigest()[:10]
         self._key = key
         self.entry = "" if token is None else self._sign(f"token {token}")
+        self.box = self._sign("box")[:16]
 
     def session(self, request: Request) -> Session | None:
         """Session of a request's cookie; None without one, with a forged one, or if the token has changed."""
@@ -208,6 +211,17 @@ def host_name(header: str) -> str:
     """
     name = header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
     return name.lower()
+
+
+def plain_text(text: str) -> str:
+    """A name as it is kept: composed letters (NFC), single blanks, so that one name typed on two machines is one.
+
+    Examples
+    --------
+    >>> plain_text("  Jose\u0301   Ruiz ")
+    'José Ruiz'
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def _equal(a: str, b: str) -> bool:

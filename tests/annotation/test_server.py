@@ -49,6 +49,29 @@ def test_a_given_name_is_not_asked_for(page):
     assert 'data-annotator="me"' in client.get("/").text
 
 
+def test_a_given_name_is_everybodys_whoever_they_were_before(page):
+    page().browser("ada")
+    client = page(annotator="me").browser()
+    earlier = page().browser("ada")
+    client.cookies.update(earlier.cookies)
+    assert 'data-annotator="me"' in client.get("/").text
+    assert 'data-annotator="me"' in client.get("/who").text  # nobody is asked
+
+
+def test_one_name_typed_on_two_machines_is_one(page):
+    client = page(classes=("cafe\u0301",)).browser()
+    assert 'data-annotator="José"' in enter(client, "Jose\u0301").text
+    told = client.post("/api/class", json={"name": "café"}).json()
+    assert (told["added"], told["name"]) == (False, "cafe\u0301")
+    assert client.post("/api/class", json={"name": "the\u0301"}).json()["name"] == "thé"
+
+
+def test_what_waits_in_a_browser_is_of_this_pool_alone(page):
+    texts = [page(key=key).browser("ada").get("/").text for key in (b"a", b"a", b"b")]
+    boxes = [re.search(r'data-box="(\w+)"', text)[1] for text in texts]
+    assert boxes[0] == boxes[1] != boxes[2]
+
+
 def test_the_page_shows_the_first_task_and_why_it_was_chosen_and_holds_the_second(page):
     text = page().browser("ada").get("/").text
     shown, ahead = text.split('id="ahead"')

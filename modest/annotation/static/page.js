@@ -7,7 +7,7 @@ if (work) {
   const part = (name) => document.getElementById(name);
   const stage = part("stage"), ahead = part("ahead"), filter = part("filter");
   const csrf = document.querySelector("meta[name=csrf]").content;
-  const box = "modest " + work.dataset.annotator + " " + document.querySelector(".home span").textContent;
+  const box = "modest " + work.dataset.annotator + " " + work.dataset.box;
   const done = new Set(); // tasks answered here, which the server may hand out again before it has heard
   const given = new Map(); // what was said here, to mark it when it is taken back
   let outbox = [], sending = false, moving = false, shownAt = 0, away = 0, hiddenAt = 0, searched = 0, soon = 0, turn = 0;
