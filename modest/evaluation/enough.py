@@ -163,6 +163,8 @@ def _told(
     if gains[0] < threshold:
         sure = "" if gains[2] < threshold else ", though that is not sure"
         return f"{told}, less than the {limit} asked for{sure}"
+    if at is not None and at <= to:
+        return f"{told}; it says enough after that"
     return f"{told}; it says enough " + (f"at about {at:,.0f}" if at else f"nowhere below {REACH * last:,.0f}")
 
 

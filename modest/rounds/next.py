@@ -167,7 +167,8 @@ def _first(state: State) -> Advice | None:
     if not state.free:
         why = "no training item is left to choose, and no two classes are known"
         return Advice("stop", why, state.command("report"))
-    why = f"none of the {len(state.pool):,} items has a label: choose the first {budget}"
+    train = int((state.pool.split == "train").sum())
+    why = f"none of the {train:,} training items has a label: choose the first {budget}"
     if classes:
         why = f"all {state.labels[0]:,} labels say {classes.pop()!r}, and a classifier needs two classes"
     return Advice("select", why, state.command("select", "--budget", budget))
@@ -175,7 +176,6 @@ def _first(state: State) -> Advice | None:
 
 def _size(items: int) -> int:
     return min(FIRST, max(LEAST, items // 10), items)
-
 
 
 def _model(state: State) -> Advice | None:
