@@ -157,7 +157,7 @@ def test_why_tells_what_is_below_what_and_how_sure_that_is():
     assert unsure.enough
     assert unsure.why.endswith("less than the 5 asked for, though that is not sure")
     assert "enough at about" in enough([20, 40], [0.5, 0.6]).why
-    low = enough([29, 57, 105], [0.783, 0.85, 0.825], to=165)  # the last was unlucky: the next will look better than it is
+    low = enough([29, 57, 105], [0.783, 0.85, 0.825], to=165)  # the last was unlucky, so the next will look better
     assert low.at < 165
     assert low.why.endswith("it says enough after that")
 
