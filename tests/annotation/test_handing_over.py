@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -97,6 +98,28 @@ def test_members_of_archives_are_unpacked_once(tmp_path):
     assert again.unpack() == 2  # the third is no member
     assert again.show(f"{tmp_path}/p.zip!c/1.png", "image") == ""
     assert {p: p.stat().st_mtime_ns for p in hosting.beside.iterdir()} == before
+
+
+def test_members_of_one_name_in_two_archives_stay_apart_and_odd_names_become_plain(tmp_path):
+    values = []
+    for k, name in enumerate("pq"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.write(picture(tmp_path / "1.png", k), "a b/ü #1?.png")
+        values.append(f"{tmp_path}/{name}.zip!a b/ü #1?.png")
+    hosting = Hosting(values, tmp_path / "media")
+    assert hosting.unpack() == 2
+    first, second = (hosting.show(value, "image") for value in values)
+    assert first != second
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", path.name) for path in hosting.beside.iterdir())
+
+
+def test_a_file_that_is_gone_and_a_folder_of_frames_are_not_shown_and_an_address_is(tmp_path):
+    frames, here = tmp_path / "in" / "frames", picture(tmp_path / "in" / "1.png", 0)
+    frames.mkdir()
+    values = [str(here), f"{tmp_path}/gone/2.png", f"{frames}/", "http://h/3.png"]
+    hosting = Hosting(values, tmp_path / "media")
+    assert [bool(hosting.show(value, "image")) for value in values] == [True, False, False, True]
+    assert hosting.folder == here.parent
 
 
 def test_a_member_without_content_is_not_shown(tmp_path):

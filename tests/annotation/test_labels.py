@@ -14,6 +14,7 @@ from modest.annotation.handing_over import all_classes, who_said_what, write_row
 from modest.annotation.labels import COLUMNS, Rule, add_labels, add_pairs, read_log
 from modest.annotation.opinions import Opinion
 from modest.annotation.store import Store
+from modest.data.lock import held
 from modest.data.pairs import read_pairs
 from modest.rounds.answers import answer
 from modest.rounds.asking import ask
@@ -207,6 +208,58 @@ def test_pairs_by_a_rule_and_the_ledger(tmp_path, name):
     assert kept.kept == ((asked[0], partner[asked[0]], others[0]),)
     assert (pool.path / "pairs.parquet").read_bytes() == before
     assert add_pairs(pool.path, late, Rule(overwrite=True)).flags
+
+
+def test_classes_named_when_the_pool_was_made_are_known(tmp_path):
+    frame = pd.DataFrame({"id": list("ab"), "label": [None, None], "x": [np.eye(2)[k] for k in range(2)]})
+    pool = modest.ingest(frame, tmp_path / "pool", classes=["cat", "cow"])
+    report = add_labels(pool.path, [said("a", "cow"), said("b", "ox"), said("z", "cat"), said("z", "cat", BOB)], "f")
+    assert (report.added, report.unknown_classes, report.new_classes) == (1, {"ox": 1}, ())
+    assert report.unknown_ids == ("z",)
+
+
+def test_the_log_keeps_each_person_and_each_time_once(pool):
+    given = [said("c", "cat", at="1"), said("c", "cat", BOB, at="1"), said("c", "cat", at="2")]
+    add_labels(pool, given, "f")
+    written = (pool / "labels.parquet").stat().st_ino
+    add_labels(pool, given[:2], "another file")
+    log = read_log(pool)
+    assert list(zip(log["annotator"], log["at"], log["source"])) == [(ANN, "1", "f"), (BOB, "1", "f"), (ANN, "2", "f")]
+    assert (pool / "labels.parquet").stat().st_ino == written  # nothing new is not written again
+
+
+def test_people_without_a_name_are_told_apart_by_where_they_wrote(pool):
+    given = [Opinion("label", "c", (word,), "", f"line {k}") for k, word in enumerate(("cat", "dog"))]
+    assert add_labels(pool, given, "f").differ == (("c", {"line 0": "cat", "line 1": "dog"}, None),)
+
+
+def test_one_run_of_labels_at_a_time(pool):
+    with held(pool / ".labels.parquet.lock", pool / "labels.parquet"), pytest.raises(OSError, match=r"labels\.parquet"):
+        add_labels(pool, [said("c", "cat")], "f")
+    assert labels(pool)["c"] is None
+
+
+def test_pairs_say_which_round_they_answer_and_ids_that_were_not_asked_are_left_out(tmp_path):
+    pool, partner = make(tmp_path / "pool")
+    first = ask(pool, 1, "random", directions=[("image", "text")]).queries[0].ids[0]
+    add_pairs(pool.path, [Opinion("pair", first, (partner[first],), ANN, "line 1")])
+    second = ask(modest.open(pool.path), 1, "random", directions=[("image", "text")]).queries[0].ids[0]
+    other = next(name for name in partner if name.startswith("image") and name not in (first, second))
+    given = [Opinion("pair", second, (partner[second],), ANN, "line 2", round=2),
+             Opinion("pair", other, (partner[other],), ANN, "line 3")]  # fmt: skip
+    report = add_pairs(pool.path, given)
+    assert (report.added, report.unknown_ids) == (1, (other,))
+    assert sorted(read_pairs(pool.path)["round"]) == [1, 2]
+    with pytest.raises(ValueError, match=r"line 4 .*in round 1"):
+        add_pairs(pool.path, [Opinion("pair", second, (partner[second],), ANN, "line 4", round=1)])
+
+
+def test_a_second_person_who_agrees_later_is_written_beside_the_first(tmp_path):
+    pool, partner = make(tmp_path / "pool")
+    one = ask(pool, 1, "random", directions=[("image", "text")]).queries[0].ids[0]
+    for who in (ANN, BOB):
+        add_pairs(pool.path, [Opinion("pair", one, (partner[one],), who, "line 1")])
+    assert sorted(read_pairs(pool.path)["annotator"]) == [ANN, BOB]
 
 
 def test_a_question_that_nobody_could_answer_is_answered_later(tmp_path):
