@@ -25,6 +25,26 @@ late, by validation accuracy). A rate is the share of absent cells, in training,
 leaves every row with one modality."""
 
 
+FILLS = ("cca", "dcca", "dccae", "ae", "cra", "mmin", "ifmmin", "cpm", "tate")
+
+
+def against_zero(cells: Sequence[Cell]) -> str:
+    """Every method that fills in or imagines less zero filling, over the seeds both have; * is surely above."""
+    parts = []
+    for name in SETS:
+        rates = sorted({cell["rate"] for cell in of(cells, series="table", set=name)})
+        content = []
+        for method in FILLS:
+            own = [by_seed(of(cells, series="table", set=name, rate=rate, method=method)) for rate in rates]
+            zero = [by_seed(of(cells, series="table", set=name, rate=rate, method=BASELINE)) for rate in rates]
+            told = [apart(a, b) for a, b in zip(own, zero)]
+            seeds = sorted({len(set(a) & set(b)) for a, b in zip(own, zero)} - {0})
+            marks = ["" if one is None else points(one) + ("\\*" if one.low > 0 else "") for one in told]
+            content.append([method, "-".join(map(str, seeds)), *marks])
+        parts.append(rows([f"{name}: less zero filling", "seeds", *(f"{100 * r:.0f} %" for r in rates)], content))
+    return "\n\n".join(parts)
+
+
 def ablations(cells: Sequence[Cell]) -> str:
     """Every method that imagines, less itself without, by set and rate."""
     content = []
@@ -33,11 +53,13 @@ def ablations(cells: Sequence[Cell]) -> str:
         whole = by_seed(of(cells, series="table", method=cell["method"], **key))
         told = apart(whole, by_seed(of(cells, series="ablation", name=cell["name"], **key)))
         if told is not None:
+            seeds = len(set(whole) & set(by_seed(of(cells, series="ablation", name=cell["name"], **key))))
             word = "above" if told.low > 0 else "below" if told.high < 0 else "undecided"
-            content.append([cell["name"], key["set"], f"{100 * key['rate']:.0f} %", points(told), word])
+            word = word if seeds > 1 else "one seed"
+            content.append([cell["name"], key["set"], f"{100 * key['rate']:.0f} %", seeds, points(told), word])
     methods = list(METHODS)
     content.sort(key=lambda x: (methods.index(x[0].split(",")[0]), SETS.index(x[1]), float(x[2][:-2]), x[0]))
-    return rows(["the method less itself with", "set", "rate", "points", ""], content)
+    return rows(["the method less itself with", "set", "rate", "seeds", "points", ""], content)
 
 
 def shifted(cells: Sequence[Cell]) -> str:
@@ -79,6 +101,7 @@ def page(into: Path, date: str, out: Path | None = None, drawn: Path | None = No
         rest = [m for m in ("zero", "dropout", "late", "mla", "auto", "mmin", "cpm") if m in place.methods]
         parts += [f"## {place.name} ({place.cells[0]['items']} training rows)", place.accuracy(), place.others(),
                   f"By presence pattern at {100 * middle:.0f} %:", place.patterns(middle, rest)]  # fmt: skip
+    parts += ["## What fills in against zeros", against_zero(cells)]
     if of(cells, series="ablation"):
         parts += ["## Imagining against zeros", ablations(cells)]
     if of(cells, series="shifted"):
