@@ -38,6 +38,9 @@ def run_page(pool: Pool, folder: str | Path, advice: Note | None = None) -> Page
         If there is no metrics.json, or it cannot be read.
     """
     folder = Path(folder)
+    if not (folder / "metrics.json").is_file():
+        command = f"modest evaluate {pool.path} --model {folder.name}"
+        raise FileNotFoundError(f"{folder} has no metrics.json, so nothing is known of this model yet; run: {command}")
     metrics = files.read_json(folder / "metrics.json")
     evaluation: Mapping[str, Any] = metrics.get("evaluation", {})
     parts: list[Part] = []

@@ -175,7 +175,7 @@ def test_a_report_of_the_bench_is_one_page(pool, tmp_path, modest_says):
     code, _, _ = modest_says("report", out, "--pool", pool, "--out", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert code == 0
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 6, "curves, how they go on, modalities, map, coverage, classes"
     assert "kcenter" in page
     assert "http-equiv" not in page
     code, _, err = modest_says("report", tmp_path, "--out", tmp_path / "x.html")

@@ -32,7 +32,7 @@ def test_the_demo_prints_both_tables_and_writes_the_report(tmp_path, monkeypatch
     assert f"report in {out / 'report.html'}" in text
     assert text.splitlines()[-1].startswith("next: modest")
     page = (out / "report.html").read_bytes()
-    assert page.count(b"<svg") == 5
+    assert page.count(b"<svg") == 7, "those of a bench, and the curves by missing rate"
     assert run(monkeypatch, capsys, "--out", out, "--seeds", "1", "--jobs", "1")[0] == 0
     assert (out / "report.html").read_bytes() == page
 

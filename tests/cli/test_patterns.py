@@ -145,4 +145,8 @@ def test_a_model_that_was_not_looked_at_has_no_section(pool, shell, tmp_path):
     clf.save(pool.path / "models" / "plain")
     found = shell("report", pool.path, "--model", "plain", "--out", tmp_path / "r.html")
     assert found.code == 2
-    assert "modest evaluate --model plain --patterns" in found.err
+    assert f"modest evaluate {pool.path} --model plain" in found.err
+    said(shell, "evaluate", pool.path, "--model", "plain")
+    told = json.loads(said(shell, "report", pool.path, "--model", "plain", "--out", tmp_path / "r.html", "--json"))
+    assert "Each modality and all together, test" in told["sections"]
+    assert "By presence pattern, test" not in told["sections"]
