@@ -110,11 +110,11 @@ def _pool(source: Path, told: dict[str, Any], cartography: str | None, seed: int
 
 def _advice(pool: Pool) -> Note:
     """What to do now, as `modest next` says it."""
-    from modest.cli.next import said
+    from modest.annotation.waiting import waiting
     from modest.report import Note
     from modest.rounds.next import advise
 
-    told = advise(pool, *said(pool))
+    told = advise(pool, *waiting(pool))
     return Note("What to do now", f"{told.action}: {told.why}.", told.command)
 
 
